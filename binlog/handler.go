@@ -1,0 +1,61 @@
+package binlog
+
+import (
+	"time"
+
+	"tailwater/change"
+)
+
+// Handler receives what one shard's binlog says, in its order, on one
+// goroutine. The legal sequence:
+//
+//	(Begin Row* Commit | Idle)*
+//
+// An error from any method stops the shard where it stands; the Reader returns
+// it. A method may block: the server is then not read, which is the
+// back-pressure.
+type Handler interface {
+	// Begin opens a transaction.
+	Begin(tx *Transaction) error
+	// Row hands over one row change of a followed table. The change and its
+	// rows are valid until Row returns.
+	Row(tx *Transaction, row *RowChange) error
+	// Commit closes the transaction. Position is behind it.
+	Commit(tx *Transaction, position []byte) error
+	// Idle is called when nothing came for a while: watermark is the time, in
+	// microseconds of the source's clock, before which nothing will come any
+	// more; position is behind everything handed over.
+	Idle(watermark int64, position []byte) error
+}
+
+// Transaction is one transaction of the source.
+type Transaction struct {
+	// ID is the GTID, or file:pos of its start where the source has none.
+	ID string
+	// Number counts the shard's transactions, all of them, since the reader's
+	// start: the caller adds its base to make an LSN.
+	Number uint64
+	// CommitMicros is original_commit_timestamp in microseconds, else the best
+	// the server says; ImmediateMicros is the commit on the server read from.
+	CommitMicros    int64
+	ImmediateMicros int64
+	// Rows counts the row changes so far, before filtering.
+	Rows uint32
+	// File and Pos are where the transaction starts.
+	File string
+	Pos  uint64
+	// ReadAt is when its first byte was read here.
+	ReadAt time.Time
+}
+
+// RowChange is one row change of one followed table.
+type RowChange struct {
+	Op    change.Op
+	Table *change.Table
+	// Row numbers the change in its transaction from 1, before filtering.
+	Row           uint32
+	Before, After change.Row
+}
+
+// Filter decides which tables are followed. It is asked once per table map.
+type Filter func(database, table string) bool

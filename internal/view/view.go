@@ -1,0 +1,85 @@
+// Package view turns row changes of physical tables into the flat JSON events
+// of named views.
+//
+// A Definition says what a view is. Compile makes a Plan of it, once per
+// distinct shape of a physical table; a Plan holds everything that does not
+// depend on the row, so that applying it is a walk over its columns that
+// appends to a caller's buffer.
+package view
+
+import "tailwater/change"
+
+// Definition is a view as the configuration states it, resolved: tables and
+// views are one thing here.
+type Definition struct {
+	// Name is the view's name, and that of its topic and lake table.
+	Name string
+	// Source is the source whose shards are read.
+	Source string
+	// Database and Table are anchored patterns of the physical names:
+	// "shop_{shard}", "orders_{part}". {x} matches [A-Za-z0-9]+, {x:regex} what
+	// the regular expression matches; each becomes a text column x that may be
+	// selected and used in Key.
+	Database, Table string
+	// Select are the view's columns in order. Empty selects every column of
+	// the table under its own name.
+	Select []Item
+	// Where is a CEL expression over the table's columns; empty takes every row.
+	Where string
+	// Key are names of view columns, or "shard" for the shard's id.
+	Key []string
+	// Masking is applied to the table's columns, by name, before anything else
+	// sees them.
+	Masking map[string]Mask
+	// Metadata switches the optional metadata members.
+	Metadata Metadata
+	// QuoteBig writes integers beyond 2^53 and decimals as JSON strings.
+	QuoteBig bool
+}
+
+// Item is one column of a view.
+type Item struct {
+	// Name of the view's column. "*" stands for every column of the table that
+	// no other item names.
+	Name string
+	// Expr is a column, a path into a JSON column (payload.ship.city) or a CEL
+	// expression. Empty is Name.
+	Expr string
+}
+
+// Mask says how a column is made unreadable.
+type Mask struct {
+	// Kind is "hash" (HMAC-SHA-256, hex), "drop" (the column is absent) or
+	// "truncate" (the first Keep characters).
+	Kind string
+	Salt []byte
+	Keep int
+}
+
+// Metadata switches optional metadata of events. _op, _shard, _ts_us and _lsn
+// are always there.
+type Metadata struct {
+	NoDB, NoTable, NoGTID, NoSchema, NoOld bool
+}
+
+// Change is one row change as the reader hands it to a plan.
+type Change struct {
+	Op    change.Op
+	Shard string
+	// TSMicros is the commit time in microseconds since the Unix epoch.
+	TSMicros int64
+	// LSN has part 0; the plan numbers the parts.
+	LSN  change.LSN
+	GTID string
+	// Before is nil on Create and Read, After is nil on Delete.
+	Before, After change.Row
+}
+
+// Event is one event that a plan made. Key and Value are valid until the next
+// call of the plan.
+type Event struct {
+	Op    change.Op
+	LSN   change.LSN
+	Key   []byte
+	Value []byte
+}
