@@ -1,0 +1,82 @@
+package config
+
+import (
+	"time"
+
+	"tailwater/internal/view"
+)
+
+// Resolved is a file's meaning: references followed, shards expanded, paths
+// absolute, defaults of defaults taken. Everything in it is sorted by name,
+// shards in their order in the file.
+type Resolved struct {
+	Name     string
+	StateDir string
+	Sources  []ResolvedSource
+	// Views are the views of the file with their tables.
+	Views   []view.Definition
+	Stream  Stream
+	Windows *ResolvedWindows
+	Lake    *ResolvedLake
+	HTTP    HTTP
+	Log     Log
+	Limits  Limits
+}
+
+// ResolvedSource is a source with its shards.
+type ResolvedSource struct {
+	Name string
+	Type string
+	// Position is gtid or file.
+	Position    string
+	Start       Start
+	Heartbeat   Heartbeat
+	Timeout     time.Duration
+	ReadTimeout time.Duration
+	Retry       Retry
+	Shards      []Shard
+}
+
+// Shard is one MySQL server.
+type Shard struct {
+	Source string
+	ID     string
+	// Network is tcp or unix; Addr is host:port or a path.
+	Network, Addr string
+	User          string
+	Password      Secret
+	TLS           TLS
+	ServerID      uint32
+}
+
+// ResolvedWindows is the windows section with complete metrics.
+type ResolvedWindows struct {
+	Store   WindowStore
+	Metrics []ResolvedMetric
+}
+
+// ResolvedMetric is a metric with its name; nothing in it is left to defaults.
+type ResolvedMetric struct {
+	Name string
+	Metric
+}
+
+// ResolvedLake is the lake section with the layouts of every view.
+type ResolvedLake struct {
+	// Dir is the local directory that the URL names.
+	Dir     string
+	File    LakeFile
+	Layouts []ResolvedLayout
+}
+
+// ResolvedLayout is one directory order of one view.
+type ResolvedLayout struct {
+	View string
+	// Name is "default" for a layout without one.
+	Name string
+	By   []Level
+}
+
+// Resolved returns what the file means. It is nil unless Load returned the
+// Config without an error finding.
+func (c *Config) Resolved() *Resolved { return c.resolved }

@@ -1,0 +1,49 @@
+package config
+
+import "time"
+
+// Windows is everything about metrics.
+type Windows struct {
+	Store    WindowStore        `key:"store" doc:"Where the values are kept and read."`
+	Defaults WindowDefaults     `key:"defaults" doc:"What a metric takes that does not say it itself."`
+	Metrics  map[string]*Metric `key:"metrics" required:"true" names:"id" doc:"The metrics, by name."`
+}
+
+// WindowStore says where window values are kept.
+type WindowStore struct {
+	_ struct{} `later:"sentinel,cluster,tls"`
+
+	Type   string        `key:"type" default:"embedded" enum:"embedded|redis" doc:"redis is a server of yours; embedded lives in the process, answers Redis clients and is rebuilt from the stream at each start."`
+	URL    Secret        `key:"url" doc:"redis://user:password@host:port/db, or rediss:// for TLS; required for redis."`
+	Listen string        `key:"listen" default:"127.0.0.1:0" pattern:"address" doc:"Address at which the embedded store answers Redis clients. Port 0 takes a free port. It asks nobody for a password."`
+	Prefix string        `key:"prefix" default:"tw:" pattern:"prefix" doc:"What every key begins with. Pipelines that share a server need different ones."`
+	Retain time.Duration `key:"retain" default:"12h" range:"1m..8760h" doc:"How long a window is kept after its end. It must fit into the stream's retention, so that a lost store can be rebuilt."`
+}
+
+// WindowDefaults are taken by metrics that do not say it themselves.
+type WindowDefaults struct {
+	_ struct{} `later:"time"`
+
+	Size          time.Duration `key:"size" default:"5m" range:"1s..744h" doc:"Length of a window. Windows are half-open and aligned to the Unix epoch in UTC."`
+	Lateness      time.Duration `key:"lateness" default:"0s" range:"0s..24h" doc:"How long a window stays open after its end."`
+	OnLate        string        `key:"on_late" default:"revise" enum:"revise|drop" later:"dead_letter" doc:"What a row does that comes after its window closed: revise publishes the window again, drop counts the row and leaves the window."`
+	WaitForShards time.Duration `key:"wait_for_shards" default:"2m" range:"0s..24h" doc:"How long, in log time, one silent shard may hold a window open. The window is then published as incomplete, the shard named."`
+}
+
+// Metric is one value per window and group.
+type Metric struct {
+	_ struct{} `later:"dedupe,having,expire_after"`
+
+	View          string        `key:"view" required:"true" doc:"Name of the view whose events are counted."`
+	Rows          string        `key:"rows" default:"changes" enum:"changes" later:"inserts|latest" doc:"What is counted: changes counts every event."`
+	Value         Aggregate     `key:"value" required:"true" doc:"count() or sum(column). A sum is exact; FLOAT and DOUBLE columns are refused."`
+	Where         Expr          `key:"where" doc:"CEL condition over the view's columns."`
+	GroupBy       []string      `key:"group_by" doc:"Columns of the view; one value for each combination."`
+	MaxGroups     int           `key:"max_groups" default:"100000" range:"1..10000000" doc:"Groups in one window above which the metric stops, named, rather than fill the store."`
+	Size          time.Duration `key:"size" inherit:"windows.defaults.size" range:"1s..744h" doc:"Length of a window."`
+	Unit          string        `key:"unit" doc:"Unit of the value, for people."`
+	Time          string        `key:"time" default:"commit" enum:"commit" doc:"Which time puts an event into a window: commit is that of its transaction."`
+	OnLate        string        `key:"on_late" inherit:"windows.defaults.on_late" enum:"revise|drop" later:"dead_letter" doc:"What a late row does."`
+	Lateness      time.Duration `key:"lateness" inherit:"windows.defaults.lateness" range:"0s..24h" doc:"How long a window stays open after its end."`
+	WaitForShards time.Duration `key:"wait_for_shards" inherit:"windows.defaults.wait_for_shards" range:"0s..24h" doc:"How long one silent shard may hold a window open."`
+}
