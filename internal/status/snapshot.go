@@ -1,0 +1,161 @@
+// Package status is what Tailwater says about itself: the Snapshot that every
+// door shows alike (the status verb, GET /api/v1/status, /metrics), and the
+// HTTP server behind http.listen.
+//
+// The package holds no state of the pipeline: whoever has it implements Source.
+package status
+
+import "time"
+
+// Source gives snapshots. Snapshot must be safe for concurrent use and must
+// not block on any server.
+type Source interface {
+	Snapshot() Snapshot
+}
+
+// Snapshot is the state of the whole process at one instant. Its JSON is the
+// body of GET /api/v1/status.
+type Snapshot struct {
+	Name    string    `json:"name"`
+	Version string    `json:"version"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+	Time    time.Time `json:"time"`
+	// Verdict is the worst state of any part: ok, degraded or failed.
+	Verdict Verdict  `json:"verdict"`
+	Shards  []Shard  `json:"shards"`
+	Views   []View   `json:"views"`
+	Metrics []Metric `json:"metrics"`
+	Lake    []Lake   `json:"lake"`
+	Stream  Stream   `json:"stream"`
+	Process Process  `json:"process"`
+}
+
+// Verdict sums a snapshot up in one word.
+type Verdict string
+
+// The verdicts. Degraded means that something lags, waits or retries by
+// itself; failed means that a person must act.
+const (
+	OK       Verdict = "ok"
+	Degraded Verdict = "degraded"
+	Failed   Verdict = "failed"
+)
+
+// ShardState is what a shard is doing.
+type ShardState string
+
+// The states of a shard.
+const (
+	// Connecting: no connection yet, or between two tries.
+	Connecting ShardState = "connecting"
+	// Streaming: connected and following.
+	Streaming ShardState = "streaming"
+	// Stalled: connected, but neither events nor heartbeats come.
+	Stalled ShardState = "stalled"
+	// Paused: held back because the stream's disk bound is reached.
+	Paused ShardState = "paused"
+	// Stopped: an error that a person must mend; tried again once a minute.
+	Stopped ShardState = "stopped"
+	// Ended: the process is stopping and the shard is drained.
+	Ended ShardState = "ended"
+)
+
+// Shard is one shard's state.
+type Shard struct {
+	Source string     `json:"source"`
+	Shard  string     `json:"shard"`
+	State  ShardState `json:"state"`
+	// Error is why the shard is not streaming; Hint is the way out.
+	Error string `json:"error,omitempty"`
+	// Since is when State began.
+	Since     time.Time `json:"since"`
+	Connected bool      `json:"connected"`
+	Address   string    `json:"address"`
+	Server    string    `json:"server,omitempty"`
+	UUID      string    `json:"server_uuid,omitempty"`
+	File      string    `json:"file,omitempty"`
+	Pos       uint64    `json:"pos,omitempty"`
+	GTID      string    `json:"gtid,omitempty"`
+	Epoch     uint32    `json:"epoch"`
+	// LastEvent is the commit time of the newest transaction read.
+	LastEvent time.Time `json:"last_event,omitzero"`
+	// LastHeard is when the server last sent anything.
+	LastHeard time.Time `json:"last_heard,omitzero"`
+	// LastSaved is when a position was last stored.
+	LastSaved    time.Time `json:"last_saved,omitzero"`
+	LagSeconds   float64   `json:"lag_seconds"`
+	Transactions uint64    `json:"transactions"`
+	Rows         uint64    `json:"rows"`
+	Events       uint64    `json:"events"`
+	Filtered     uint64    `json:"filtered"`
+	// Skipped counts events that already stood in the log.
+	Skipped    uint64 `json:"skipped"`
+	Bytes      uint64 `json:"bytes"`
+	Reconnects uint64 `json:"reconnects"`
+}
+
+// View is one view's topic.
+type View struct {
+	View       string `json:"view"`
+	Topic      string `json:"topic"`
+	Partitions int    `json:"partitions"`
+	Events     uint64 `json:"events"`
+	Bytes      uint64 `json:"bytes"`
+}
+
+// Metric is one metric's windows.
+type Metric struct {
+	Metric    string    `json:"metric"`
+	View      string    `json:"view"`
+	Watermark time.Time `json:"watermark,omitzero"`
+	Closed    uint64    `json:"windows_closed"`
+	Groups    int64     `json:"groups"`
+	Late      uint64    `json:"late_rows"`
+	Events    uint64    `json:"events"`
+	// Duplicates counts events of the stream that the acceptance rule dropped.
+	Duplicates uint64 `json:"duplicates"`
+	Error      string `json:"error,omitempty"`
+}
+
+// Lake is one (view, layout) of the lake.
+type Lake struct {
+	View       string    `json:"view"`
+	Layout     string    `json:"layout"`
+	Rows       uint64    `json:"rows"`
+	Files      uint64    `json:"files"`
+	Bytes      uint64    `json:"bytes"`
+	LastCommit time.Time `json:"last_commit,omitzero"`
+	Error      string    `json:"error,omitempty"`
+}
+
+// Stream is the state of the log.
+type Stream struct {
+	Type    string `json:"type"`
+	Address string `json:"address,omitempty"`
+	Bytes   int64  `json:"bytes"`
+	// Limit is limits.disk, 0 for none.
+	Limit  int64  `json:"limit,omitempty"`
+	Paused bool   `json:"paused"`
+	Error  string `json:"error,omitempty"`
+}
+
+// Process is the process itself.
+type Process struct {
+	RSSBytes     int64   `json:"rss_bytes"`
+	RSSPeakBytes int64   `json:"rss_peak_bytes"`
+	CPUSeconds   float64 `json:"cpu_seconds"`
+	Goroutines   int     `json:"goroutines"`
+	// StreamLag is commit to durable in the stream, DeliveryLag commit to
+	// Redis, of events committed after the start.
+	StreamLag   Quantiles `json:"stream_lag_ms"`
+	DeliveryLag Quantiles `json:"lag_ms"`
+}
+
+// Quantiles of a latency in milliseconds.
+type Quantiles struct {
+	Count uint64  `json:"count"`
+	P50   float64 `json:"p50"`
+	P99   float64 `json:"p99"`
+	Max   float64 `json:"max"`
+}
