@@ -1,0 +1,100 @@
+package binlog
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// startKind says where a shard without a saved position begins.
+type startKind int
+
+const (
+	startEarliest startKind = iota
+	startLatest
+	startGTID
+	startFile
+)
+
+// start is a parsed Options.Start.
+type start struct {
+	kind startKind
+	set  *GTIDSet
+	file string
+	pos  uint64
+}
+
+// parseStart reads "earliest", "latest", "gtid:<set>" or "file:<name>:<offset>".
+func parseStart(s string) (start, error) {
+	switch {
+	case s == "earliest":
+		return start{kind: startEarliest}, nil
+	case s == "latest":
+		return start{kind: startLatest}, nil
+	case strings.HasPrefix(s, "gtid:"):
+		set, err := ParseGTIDSet(strings.TrimPrefix(s, "gtid:"))
+		if err != nil {
+			return start{}, fmt.Errorf("parse start: %w", err)
+		}
+		return start{kind: startGTID, set: set}, nil
+	case strings.HasPrefix(s, "file:"):
+		name, offset, ok := cutLast(strings.TrimPrefix(s, "file:"), ":")
+		pos, err := strconv.ParseUint(offset, 10, 64)
+		if !ok || err != nil || !validFileName(name) {
+			return start{}, fmt.Errorf("parse start %q: want file:<name>:<offset>, for example file:binlog.000042:4", s)
+		}
+		return start{kind: startFile, file: name, pos: max(pos, firstEvent)}, nil
+	}
+	return start{}, fmt.Errorf("parse start %q: want earliest, latest, gtid:<set> or file:<name>:<offset>", s)
+}
+
+// fits reports whether a reader of the given mode can begin there.
+func (s start) fits(mode PositionMode) error {
+	if s.kind == startGTID && mode == ByFile {
+		return fmt.Errorf("start gtid:… needs position %q, not %q", ByGTID, mode)
+	}
+	if s.kind == startFile && mode == ByGTID {
+		return fmt.Errorf("start file:… needs position %q, not %q", ByFile, mode)
+	}
+	return nil
+}
+
+// cutLast cuts s around the last separator.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
+// firstEvent is the offset of a binlog file's first event, behind its magic.
+const firstEvent = 4
+
+// validFileName reports whether name can be a binlog file's: printable ASCII,
+// a dot and at least six digits. A fake ROTATE event with garbage behind its
+// name is found out by it.
+func validFileName(name string) bool {
+	base, ordinal, ok := cutLast(name, ".")
+	if !ok || base == "" || len(ordinal) < 6 || len(name) > 512 {
+		return false
+	}
+	for i := range len(base) {
+		if base[i] <= ' ' || base[i] > '~' {
+			return false
+		}
+	}
+	for i := range len(ordinal) {
+		if ordinal[i] < '0' || ordinal[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// fileOrdinal returns the number of a binlog file. Names compare by it, never
+// as text: binlog.1000000 follows binlog.999999.
+func fileOrdinal(name string) (uint64, bool) {
+	_, ordinal, ok := cutLast(name, ".")
+	n, err := strconv.ParseUint(ordinal, 10, 64)
+	return n, ok && err == nil
+}
