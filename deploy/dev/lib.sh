@@ -275,3 +275,6 @@ stop_main() {
 # redis_program prints the path of a program that is redis-server when it is
 # called by that name. Debian's redis-tools has it under another name.
 redis_program() { command -v redis-server || command -v redis-check-rdb || true; }
+
+# json_field DIR NAME: a number or plain text out of DIR/server.json.
+json_field() { sed -n "s/.*\"$2\":\"\{0,1\}\([^\",}]*\).*/\1/p" "$1/server.json"; }

@@ -55,6 +55,3 @@ mysql_sql() {
 	"${loader[@]}" "$mysql_tree/usr/bin/mysql" --no-defaults --character-sets-dir="$mysql_tree/usr/share/mysql/charsets" \
 		--connect-timeout=10 --skip-column-names --batch -uroot -S "$1/mysql.sock"
 }
-
-# json_field DIR NAME: a number or plain text out of DIR/server.json.
-json_field() { sed -n "s/.*\"$2\":\"\{0,1\}\([^\",}]*\).*/\1/p" "$1/server.json"; }
