@@ -1,0 +1,360 @@
+package parquet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"tailwater/change"
+	"tailwater/stream"
+	"tailwater/stream/codec"
+)
+
+// emptyEvery is how often a partition without rows gets a batch without files,
+// so that its heartbeats do not hold the stream's retention.
+const emptyEvery = 15 * time.Minute
+
+// maxDirs bounds the directories of one batch; a batch is cut where the next
+// row would need one more.
+const maxDirs = 512
+
+// session is a Worker's work from one look at the chains to the next error.
+type session struct {
+	w        *Worker
+	o        *Options
+	parts    []part
+	consumer stream.Consumer
+	schemas  schemas
+	known    knownSchemas
+	held     int
+	picker   *codec.Picker
+	raw      [][]byte
+}
+
+// part is one partition: its chain, and the batch that is being gathered.
+type part struct {
+	n     int32
+	chain chain
+	// next is the offset behind the last record taken, marks the marks there.
+	next  int64
+	marks stream.Marks
+	batch
+	began time.Time
+}
+
+// batch is the rows of one manifest, by directory.
+type batch struct {
+	rows   []row
+	dirs   []string
+	byDir  map[string]int
+	prints map[string]bool
+	bytes  int
+}
+
+func (b *batch) reset() {
+	clear(b.rows)
+	*b = batch{rows: b.rows[:0], byDir: make(map[string]int), prints: make(map[string]bool)}
+}
+
+// open loads every chain, finishes what is unfinished, and starts to read.
+func (s *session) open(ctx context.Context) error {
+	s.known = make(knownSchemas)
+	s.picker = codec.NewPicker(append([]string{"_ts_us", "_schema"}, s.o.Layout.columns()...))
+	s.raw = make([][]byte, 2+len(s.o.Layout.columns()))
+	if err := s.schemas.load(ctx); err != nil {
+		return err
+	}
+	bounds, err := s.o.Log.Bounds(ctx, s.o.Topic.Name)
+	if err != nil {
+		return fmt.Errorf("read bounds of %s: %w", s.o.Topic.Name, err)
+	}
+	s.parts = make([]part, s.o.Topic.Partitions)
+	for i := range s.parts {
+		p := &s.parts[i]
+		p.n = int32(i)
+		p.chain = chain{store: s.o.Store, prefix: chainPrefix(s.o.View, s.o.Layout.Name, s.o.Topic.Incarnation, p.n)}
+		if err := s.resume(ctx, p, bounds[i]); err != nil {
+			return err
+		}
+	}
+	offsets := make(map[stream.TopicPartition]int64, len(s.parts))
+	for i := range s.parts {
+		offsets[stream.TopicPartition{Topic: s.o.Topic.Name, Partition: int32(i)}] = s.parts[i].next
+	}
+	if s.consumer, err = s.o.Log.NewConsumer(ctx, stream.ConsumerOptions{}); err != nil {
+		return fmt.Errorf("open consumer of %s: %w", s.o.Topic.Name, err)
+	}
+	if err := s.consumer.Assign(offsets); err != nil {
+		return errors.Join(err, s.consumer.Close())
+	}
+	s.report()
+	return nil
+}
+
+// resume brings a partition to the end of its chain.
+func (s *session) resume(ctx context.Context, p *part, b stream.Bounds) error {
+	if err := p.chain.load(ctx); err != nil {
+		return err
+	}
+	if m := p.chain.open; m != nil {
+		if m.First < b.First || m.Last > b.Next {
+			return &BehindError{p.chain.prefix, fmt.Sprintf("the batch of offsets %d to %d is promised but not written, and the stream has %d to %d", m.First, m.Last, b.First, b.Next)}
+		}
+		if err := s.obey(ctx, p, m); err != nil {
+			return err
+		}
+	}
+	switch {
+	case p.chain.next > b.Next:
+		return &BehindError{p.chain.prefix, fmt.Sprintf("it ends at offset %d, the stream at %d", p.chain.next, b.Next)}
+	case p.chain.next < b.First:
+		return &BehindError{p.chain.prefix, fmt.Sprintf("it ends at offset %d, and the stream has nothing before %d", p.chain.next, b.First)}
+	}
+	p.restart()
+	return nil
+}
+
+// restart begins an empty batch at the end of the chain.
+func (p *part) restart() {
+	p.next, p.marks = p.chain.next, p.chain.marks.Clone()
+	p.reset()
+	p.began = time.Time{}
+}
+
+// step polls once and cuts what is due.
+func (s *session) step(ctx context.Context) error {
+	wait, cancel := context.WithTimeout(ctx, s.untilDue())
+	records, err := s.consumer.Poll(wait)
+	cancel()
+	if err != nil && wait.Err() == nil {
+		return fmt.Errorf("read %s: %w", s.o.Topic.Name, err)
+	}
+	for i := range records {
+		if err := s.take(ctx, &records[i]); err != nil {
+			return err
+		}
+	}
+	s.report()
+	return s.cutDue(ctx)
+}
+
+// untilDue is how long a poll may wait: until the oldest batch must be cut.
+func (s *session) untilDue() time.Duration {
+	wait := time.Second
+	now := s.o.Now()
+	for i := range s.parts {
+		if p := &s.parts[i]; !p.began.IsZero() && len(p.rows) > 0 {
+			wait = min(wait, p.began.Add(s.o.RollEvery).Sub(now))
+		}
+	}
+	return max(wait, time.Millisecond)
+}
+
+// take adds one record to the batch of its partition.
+func (s *session) take(ctx context.Context, r *stream.Record) error {
+	p := &s.parts[r.Partition]
+	if r.Offset < p.next {
+		return nil
+	}
+	if p.began.IsZero() {
+		p.began = s.o.Now()
+	}
+	if r.Kind == stream.Event && len(p.dirs) >= maxDirs {
+		if err := s.cut(ctx, p); err != nil {
+			return err
+		}
+		p.began = s.o.Now()
+	}
+	ok, err := p.marks.Accept(r)
+	if err != nil {
+		return err
+	}
+	p.next = r.Offset + 1
+	if r.Kind != stream.Event {
+		return nil
+	}
+	if !ok {
+		s.w.update(func(st *Status) { st.Duplicates++ })
+		return nil
+	}
+	if err := p.add(r, &s.o.Layout, s.picker, s.raw); err != nil {
+		return fmt.Errorf("view %s, partition %d, offset %d: %w", s.o.View, r.Partition, r.Offset, err)
+	}
+	s.held += len(r.Value)
+	return nil
+}
+
+// add puts an accepted event into the batch.
+func (b *batch) add(r *stream.Record, l *Layout, picker *codec.Picker, raw [][]byte) error {
+	if err := picker.Pick(r.Value, raw); err != nil {
+		return err
+	}
+	micros, err := strconv.ParseInt(string(raw[0]), 10, 64)
+	if err != nil {
+		return fmt.Errorf("_ts_us is not a number")
+	}
+	var buf [128]byte
+	dir, err := l.appendDir(buf[:0], micros, raw[2:])
+	if err != nil {
+		return err
+	}
+	n, ok := b.byDir[string(dir)]
+	if !ok {
+		n = len(b.dirs)
+		b.dirs = append(b.dirs, string(dir))
+		b.byDir[string(dir)] = n
+	}
+	var print string
+	if s := raw[1]; len(s) > 2 {
+		print = string(s[1 : len(s)-1])
+	}
+	b.prints[print] = true
+	b.rows = append(b.rows, row{value: r.Value, lsn: r.LSN, schema: print, dir: n})
+	b.bytes += len(r.Value)
+	return nil
+}
+
+// cutDue cuts every batch that is large or old enough, and the largest ones
+// while too much is held.
+func (s *session) cutDue(ctx context.Context) error {
+	now := s.o.Now()
+	for i := range s.parts {
+		p := &s.parts[i]
+		age := now.Sub(p.began)
+		due := len(p.rows) > 0 && (p.bytes >= s.o.RollBytes || len(p.rows) >= s.o.RollRows || age >= s.o.RollEvery)
+		due = due || !p.began.IsZero() && p.next > p.chain.next && age >= max(emptyEvery, s.o.RollEvery)
+		if due {
+			if err := s.cut(ctx, p); err != nil {
+				return err
+			}
+		}
+	}
+	for s.held > s.o.MemoryBytes {
+		largest := &s.parts[0]
+		for i := range s.parts {
+			if s.parts[i].bytes > largest.bytes {
+				largest = &s.parts[i]
+			}
+		}
+		if err := s.cut(ctx, largest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cut promises the batch in a manifest, and writes what the manifest at that
+// place says, be it ours or another worker's.
+func (s *session) cut(ctx context.Context, p *part) error {
+	m, err := s.manifest(ctx, p)
+	if err != nil {
+		return err
+	}
+	won, err := p.chain.propose(ctx, m)
+	if err != nil {
+		return err
+	}
+	s.held -= p.bytes
+	if same(won, m) {
+		if err := s.finish(ctx, p, won, p.rows); err != nil {
+			return err
+		}
+		p.restart()
+		return nil
+	}
+	if err := s.obey(ctx, p, won); err != nil {
+		return err
+	}
+	p.restart()
+	return s.consumer.Assign(s.offsets())
+}
+
+// offsets is where each partition is read from next.
+func (s *session) offsets() map[stream.TopicPartition]int64 {
+	out := make(map[stream.TopicPartition]int64, len(s.parts))
+	for i := range s.parts {
+		out[stream.TopicPartition{Topic: s.o.Topic.Name, Partition: int32(i)}] = s.parts[i].next
+	}
+	return out
+}
+
+// manifest describes the batch.
+func (s *session) manifest(ctx context.Context, p *part) (*Manifest, error) {
+	if err := s.known.refresh(ctx, s.o.Log, s.o.View, p.prints); err != nil {
+		return nil, err
+	}
+	version, err := s.agree(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	m := &Manifest{
+		Version: formatVersion, View: s.o.View, Topic: s.o.Topic.Name, Incarnation: s.o.Topic.Incarnation,
+		Partition: p.n, First: p.chain.next, Last: p.next,
+		Before: toManifestMarks(p.chain.marks), After: toManifestMarks(p.marks),
+		Layout: s.o.Layout, SchemaVersion: version.Number, Columns: version.Columns,
+		Codec: s.o.Codec, Rows: int64(len(p.rows)),
+	}
+	counts := make([]int64, len(p.dirs))
+	for i := range p.rows {
+		counts[p.rows[i].dir]++
+	}
+	for i, dir := range p.dirs {
+		m.Files = append(m.Files, FileRef{Key: fileKey(m, dir), Dir: dir, Rows: counts[i]})
+	}
+	return m, nil
+}
+
+// agree settles the typed schema of a batch: first for its columns, then for
+// the values that they cannot hold.
+func (s *session) agree(ctx context.Context, p *part) (schemaVersion, error) {
+	need := make(map[string]*change.Schema)
+	for print := range p.prints {
+		if sch := s.known[print]; sch != nil {
+			need[print] = sch
+		}
+	}
+	if p.prints[""] {
+		need = s.known
+	}
+	list := sortedSchemas(need)
+	v, err := s.schemas.agree(ctx, list, nil)
+	if err != nil {
+		return v, err
+	}
+	misfits, err := findMisfits(v.Columns, p.rows, s.known)
+	if err != nil || len(misfits) == 0 {
+		return v, err
+	}
+	return s.schemas.agree(ctx, list, misfits)
+}
+
+// finish writes the files of a manifest and counts them.
+func (s *session) finish(ctx context.Context, p *part, m *Manifest, rows []row) error {
+	done, err := p.chain.finish(ctx, m, rows, s.known)
+	if err != nil {
+		return err
+	}
+	now := s.o.Now()
+	s.w.update(func(st *Status) {
+		st.Rows += uint64(m.Rows)
+		st.Files += uint64(len(done.Files))
+		for _, f := range done.Files {
+			st.Bytes += uint64(f.Bytes)
+		}
+		st.LastCommit = now
+	})
+	return nil
+}
+
+// report publishes the offsets.
+func (s *session) report() {
+	s.w.update(func(st *Status) {
+		st.Read, st.Saved = st.Read[:0], st.Saved[:0]
+		for i := range s.parts {
+			st.Read = append(st.Read, s.parts[i].next)
+			st.Saved = append(st.Saved, s.parts[i].chain.next)
+		}
+	})
+}
