@@ -1,0 +1,68 @@
+package windowing
+
+import (
+	"fmt"
+	"strings"
+
+	"tailwater/change"
+)
+
+// Aggregate turns the events of one (window, group) into one value. Its delta
+// is signed and mergeable: the deltas of two runs of events add up to the
+// delta of both. An Aggregate is immutable and safe for concurrent use.
+type Aggregate interface {
+	// Kind names the merge in the store: "count", "sum".
+	Kind() string
+	// Column is the view column that is read, or "" when none is.
+	Column() string
+	// Scale is the number of digits after the point of the value.
+	Scale() int
+	// String is the canonical text of the aggregate; it is part of the
+	// metric's identity.
+	String() string
+	// Fold adds one event to a cell, or takes it back: sign is +1 or -1. value
+	// is the raw JSON of the column. Fold keeps nothing of it.
+	Fold(c *Cell, value []byte, sign int) error
+	// AppendDelta appends what the store merges for the cell, as text
+	// arguments; buf is scratch that the arguments may use.
+	AppendDelta(args []any, c *Cell) []any
+	// AppendText appends the public text of a cell that is the whole value.
+	AppendText(dst []byte, c *Cell) []byte
+}
+
+// Cell is the delta of one (window, group).
+type Cell struct {
+	// Rows is the number of rows counted.
+	Rows int64
+	// Values is the number of those whose column is not NULL.
+	Values int64
+	// Sum is the scaled sum of the values.
+	Sum Int
+}
+
+// ParseAggregate reads the text of an aggregate, such as "count()" or
+// "sum(amount)", for a view with the given columns. FLOAT and DOUBLE columns
+// are refused: their sum depends on the order of the rows.
+func ParseAggregate(text string, columns []change.Column) (Aggregate, error) {
+	name, rest, ok := strings.Cut(strings.TrimSpace(text), "(")
+	arg, ok2 := strings.CutSuffix(rest, ")")
+	name, arg = strings.TrimSpace(name), strings.TrimSpace(arg)
+	if !ok || !ok2 {
+		return nil, fmt.Errorf("parse aggregate %q: want count() or sum(column)", text)
+	}
+	switch name {
+	case "count":
+		if arg != "" {
+			return nil, fmt.Errorf("parse aggregate %q: count takes no column", text)
+		}
+		return count{}, nil
+	case "sum":
+		for i := range columns {
+			if columns[i].Name == arg {
+				return newSum(&columns[i])
+			}
+		}
+		return nil, fmt.Errorf("parse aggregate %q: the view has no column %q", text, arg)
+	}
+	return nil, fmt.Errorf("parse aggregate %q: unknown function %q, want count() or sum(column)", text, name)
+}

@@ -1,0 +1,30 @@
+// Package windowing folds the accepted records of a stream into the deltas of
+// tumbling-window metrics. It is pure: no goroutine, no clock, no input or
+// output. Whoever folds the same records from the same position gets the same
+// deltas, which is what makes replays, crashes and two workers at once
+// harmless: the store that merges the deltas refuses those whose start is not
+// the position it holds.
+//
+// The words:
+//
+//   - A window is half open, [start, start+size), aligned to the Unix epoch in
+//     UTC. Its start in seconds names it.
+//   - The time of an event is its commit time, _ts_us.
+//   - The watermark of a partition at an offset is the lowest of the expected
+//     shards' watermarks there, less the metric's lateness. A shard never heard
+//     has none, and then the partition has none.
+//   - An event is late when its window had ended, that is end <= watermark of
+//     the event's own partition, before the event's record. This depends on
+//     the log alone.
+//   - rows: changes counts row changes: every accepted event with _op c, u or d
+//     that passes the metric's condition counts once, with the columns as the
+//     event carries them (the new row of an update, the last image of a
+//     delete). A change of a row's key is two events, a delete and a create,
+//     and counts twice. Rows read by a snapshot (_op r) are no changes and are
+//     not counted.
+//
+// The legal sequence of a Fold:
+//
+//	(Start | Drop)* -> Add* -> Cut -> Commit -> Add* ...
+//	                            \---> Drop (refused: load the positions and Start again)
+package windowing

@@ -1,0 +1,372 @@
+package windowing
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"tailwater/change"
+	"tailwater/stream"
+)
+
+// Bounds of one batch of deltas. They keep the store's script short: the input
+// is cut, never the output, and the batch carries the offset that it reached.
+const (
+	MaxCells = 1_000
+	MaxBytes = 256 << 10
+	// MaxGroupBytes bounds the text of one group.
+	MaxGroupBytes = 1 << 20
+)
+
+// cellBytes is what a cell costs in a batch beside its group's text.
+const cellBytes = 64
+
+// maxInterned bounds the texts of groups that a Fold remembers between batches.
+const maxInterned = 1 << 17
+
+// RecordError says that a record cannot be folded. Its partition is not
+// applied any further, and its position stays before the record. No value of
+// the row is part of the text.
+type RecordError struct {
+	Metric, Topic string
+	Partition     int32
+	Offset        int64
+	Err           error
+}
+
+// Error names the metric and the record.
+func (e *RecordError) Error() string {
+	return fmt.Sprintf("fold metric %s: record %s/%d at offset %d: %v", e.Metric, e.Topic, e.Partition, e.Offset, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *RecordError) Unwrap() error { return e.Err }
+
+// Errors of a RecordError.
+var (
+	errBigTime = errors.New("watermark lies beyond the year 2255")
+	errGroup   = fmt.Errorf("group is longer than %d bytes; group by a shorter column", MaxGroupBytes)
+)
+
+// partition is the state of a fold in one partition.
+type partition struct {
+	started bool
+	stopped error
+	// from is what the store holds, without marks; next is relative to incarnation.
+	from        Position
+	incarnation string
+	next        int64
+	marks       stream.Marks
+	wms         Watermarks
+	low         int64
+}
+
+// cell is a Cell with its place.
+type cell struct {
+	start int64
+	group uint32
+	Cell
+}
+
+// place is the key of a cell.
+type place struct {
+	start int64
+	group uint32
+}
+
+// Fold turns the records of one metric's topic into deltas. It allocates
+// nothing per event once it has seen the groups. One goroutine uses it.
+type Fold struct {
+	m       *Metric
+	size    int64
+	late    int64 // lateness in microseconds
+	shards  map[string]int
+	members members
+	parts   []partition
+
+	groups   map[string]uint32
+	names    []string
+	text     []byte
+	index    map[place]int32
+	cells    []cell
+	bytes    int
+	counts   Counts
+	observed bool
+	commits  []int64
+	deltas   Deltas
+}
+
+// NewFold returns a fold of the metric that has no position yet.
+func NewFold(m *Metric) *Fold {
+	f := &Fold{
+		m: m, size: m.sizeSeconds(), late: m.Lateness.Microseconds(),
+		shards:  make(map[string]int, len(m.Shards)),
+		members: newMembers(m),
+		parts:   make([]partition, m.Partitions),
+		groups:  map[string]uint32{},
+		index:   map[place]int32{},
+	}
+	for i, s := range m.Shards {
+		f.shards[s] = i
+	}
+	return f
+}
+
+// ObserveCommits makes the fold collect the commit times of the events of a
+// batch, for Commits.
+func (f *Fold) ObserveCommits() { f.observed = true }
+
+// Commits returns the commit times, in microseconds, of the events of the
+// batch. It is valid until the next call of Commit or Drop.
+func (f *Fold) Commits() []int64 { return f.commits }
+
+// Start sets the position of a partition. No deltas of it may be pending.
+// at is what the store holds; to is where reading starts: the same, or offset
+// 0 of an incarnation when the store holds nothing. to's marks are copied.
+func (f *Fold) Start(p int32, at, to Position) {
+	part := &f.parts[p]
+	*part = partition{started: true, incarnation: to.Incarnation, next: to.Offset, marks: to.Marks.Clone()}
+	if at.Incarnation != "" {
+		part.from = Position{Incarnation: at.Incarnation, Offset: at.Offset}
+	}
+	part.wms = WatermarksOf(f.m.Shards, part.marks)
+	part.low = part.wms.Low()
+}
+
+// Next returns the offset of the next record of a partition, and whether the
+// partition was started.
+func (f *Fold) Next(p int32) (int64, bool) { return f.parts[p].next, f.parts[p].started }
+
+// Stopped returns why a partition is not applied any further, or nil.
+func (f *Fold) Stopped(p int32) error { return f.parts[p].stopped }
+
+// Watermark returns the watermark of a partition, in microseconds.
+func (f *Fold) Watermark(p int32) int64 { return f.parts[p].low }
+
+// Full reports whether the batch has reached its bound and must be cut.
+func (f *Fold) Full() bool { return len(f.cells) >= MaxCells || f.bytes >= MaxBytes }
+
+// Add folds one record. Records of a partition must come in offset order and
+// without holes from its position on; those below it are left out. After an
+// error, a *RecordError or a *stream.GapError, the partition is stopped: later
+// records of it are left out, and what came before stays in the batch.
+func (f *Fold) Add(r *stream.Record) error {
+	if r.Partition < 0 || int(r.Partition) >= len(f.parts) {
+		return f.refuse(r, fmt.Errorf("partition is beyond the %d of the topic", len(f.parts)))
+	}
+	p := &f.parts[r.Partition]
+	if !p.started || p.stopped != nil || r.Offset < p.next {
+		return nil
+	}
+	before, known := p.marks[r.Shard]
+	ok, err := p.marks.Accept(r)
+	if err != nil {
+		p.stopped = err
+		return err
+	}
+	if ok {
+		if err := f.apply(p, r); err != nil {
+			if delete(p.marks, r.Shard); known {
+				p.marks[r.Shard] = before
+			}
+			p.stopped = f.refuse(r, err)
+			return p.stopped
+		}
+	}
+	p.next = r.Offset + 1
+	return nil
+}
+
+func (f *Fold) refuse(r *stream.Record, err error) error {
+	return &RecordError{f.m.Name, r.Topic, r.Partition, r.Offset, err}
+}
+
+// apply folds an accepted record, then raises the watermark: the record's own
+// watermark speaks of the records behind it.
+func (f *Fold) apply(p *partition, r *stream.Record) error {
+	if r.Watermark > MaxMicros {
+		return errBigTime
+	}
+	if r.Kind == stream.Event {
+		if err := f.event(p, r.Value); err != nil {
+			return err
+		}
+	}
+	i, expected := f.shards[r.Shard]
+	if !expected || r.Watermark <= p.wms[i] {
+		return nil
+	}
+	lowest := p.wms[i] == p.low
+	p.wms[i] = r.Watermark
+	if lowest {
+		p.low = p.wms.Low()
+	}
+	return nil
+}
+
+// event folds one event.
+func (f *Fold) event(p *partition, value []byte) error {
+	e := &f.members
+	if err := e.picker.Pick(value, e.raw); err != nil {
+		return err
+	}
+	op, err := e.op()
+	if err != nil {
+		return err
+	}
+	micros, err := e.micros()
+	if err != nil {
+		return err
+	}
+	if op == change.Read {
+		return nil
+	}
+	if f.m.where != nil {
+		if ok, err := f.m.where.Eval(e); err != nil || !ok {
+			return err
+		}
+	}
+	start := WindowStart(micros, f.size)
+	late := Ended(start, f.size, p.low-f.late)
+	if late && f.m.OnLate == Drop {
+		f.counts.Dropped++
+		return nil
+	}
+	group, err := f.group()
+	if err != nil {
+		return err
+	}
+	if err := f.m.aggregate.Fold(f.cell(start, group), e.value(), 1); err != nil {
+		return err
+	}
+	f.counts.Events++
+	if late {
+		f.counts.Late++
+	}
+	if f.observed {
+		f.commits = append(f.commits, micros)
+	}
+	return nil
+}
+
+// group interns the group of the picked event.
+func (f *Fold) group() (uint32, error) {
+	f.text = f.members.appendGroup(f.text[:0])
+	if g, ok := f.groups[string(f.text)]; ok {
+		return g, nil
+	}
+	if len(f.text) > MaxGroupBytes {
+		return 0, errGroup
+	}
+	g := uint32(len(f.names))
+	name := string(f.text)
+	f.names = append(f.names, name)
+	f.groups[name] = g
+	return g, nil
+}
+
+// cell returns the cell of a window and group, which is valid until the next call.
+func (f *Fold) cell(start int64, group uint32) *Cell {
+	at := place{start, group}
+	i, ok := f.index[at]
+	if !ok {
+		i = int32(len(f.cells))
+		f.index[at] = i
+		f.cells = append(f.cells, cell{start: start, group: group})
+		f.bytes += cellBytes + len(f.names[group])
+	}
+	return &f.cells[i].Cell
+}
+
+// Cut returns the deltas since the last Commit. They are valid until the next
+// call of Add, Commit or Drop.
+func (f *Fold) Cut() *Deltas {
+	d := &f.deltas
+	d.Steps = d.Steps[:0]
+	for i := range f.parts {
+		if p := &f.parts[i]; p.started {
+			to := Position{Incarnation: p.incarnation, Offset: p.next, Marks: p.marks}
+			d.Steps = append(d.Steps, Step{Partition: int32(i), From: p.from, To: to, Watermarks: p.wms})
+		}
+	}
+	d.Counts = f.counts
+	for i := range d.Windows {
+		d.Windows[i].Groups = d.Windows[i].Groups[:0]
+	}
+	d.Windows = d.Windows[:0]
+	for i := range f.cells {
+		c := &f.cells[i]
+		w := f.window(c.start)
+		w.Groups = append(w.Groups, GroupDelta{f.names[c.group], c.Cell})
+	}
+	return d
+}
+
+// window returns the deltas of one window, of which there are few.
+func (f *Fold) window(start int64) *WindowDelta {
+	w := f.deltas.Windows
+	for i := range w {
+		if w[i].Start == start {
+			return &w[i]
+		}
+	}
+	if n := len(w); n < cap(w) {
+		w = w[:n+1]
+		w[n].Start, w[n].Groups = start, w[n].Groups[:0]
+	} else {
+		w = append(w, WindowDelta{Start: start})
+	}
+	f.deltas.Windows = w
+	return &w[len(w)-1]
+}
+
+// Dirty reports whether a partition has moved since the last Commit.
+func (f *Fold) Dirty() bool {
+	for i := range f.parts {
+		p := &f.parts[i]
+		if p.started && (p.from.Incarnation == "" && p.next > 0 || p.from.Incarnation != "" && p.from.Offset != p.next) {
+			return true
+		}
+	}
+	return false
+}
+
+// Commit says that the store holds what Cut returned: the batch is empty, and
+// the next one starts where it ended.
+func (f *Fold) Commit() {
+	for i := range f.parts {
+		if p := &f.parts[i]; p.started {
+			p.from = Position{Incarnation: p.incarnation, Offset: p.next}
+		}
+	}
+	f.clear()
+}
+
+// Drop forgets the deltas and the positions: each partition must be started
+// again.
+func (f *Fold) Drop() {
+	for i := range f.parts {
+		f.parts[i] = partition{}
+	}
+	f.clear()
+}
+
+func (f *Fold) clear() {
+	clear(f.index)
+	f.cells = f.cells[:0]
+	f.commits = f.commits[:0]
+	f.bytes, f.counts = 0, Counts{}
+	if len(f.names) > maxInterned {
+		clear(f.groups)
+		f.names = nil
+	}
+}
+
+// String names the metric and its positions, for logs.
+func (f *Fold) String() string {
+	s := f.m.Name
+	for i := range f.parts {
+		s += " " + strconv.Itoa(i) + ":" + strconv.FormatInt(f.parts[i].next, 10)
+	}
+	return s
+}

@@ -1,0 +1,154 @@
+package windowing
+
+import (
+	"errors"
+
+	"tailwater/change"
+	"tailwater/stream/codec"
+)
+
+// Errors of the metadata members.
+var (
+	errNoTime = errors.New("_ts_us is missing or no time after 1970")
+	errNoOp   = errors.New("_op is missing or unknown")
+)
+
+// members picks the members of an event that a metric reads. It is the
+// change.Row that the metric's condition sees: a column that the event does
+// not carry counts as NULL.
+type members struct {
+	picker  *codec.Picker
+	raw     [][]byte
+	agg     int
+	groups  []int
+	byCol   []int // member of each view column, -1 for none
+	columns []change.Column
+}
+
+var _ change.Row = (*members)(nil)
+
+// Places of the metadata among the members.
+const (
+	memberOp = iota
+	memberMicros
+	memberFirst
+)
+
+func newMembers(m *Metric) members {
+	names := []string{memberOp: "_op", memberMicros: "_ts_us"}
+	at := map[string]int{}
+	pick := func(name string) int {
+		i, ok := at[name]
+		if !ok {
+			i = len(names)
+			at[name] = i
+			names = append(names, name)
+		}
+		return i
+	}
+	e := members{agg: -1, columns: m.columns, byCol: make([]int, len(m.columns))}
+	if c := m.aggregate.Column(); c != "" {
+		e.agg = pick(c)
+	}
+	for _, g := range m.GroupBy {
+		e.groups = append(e.groups, pick(g))
+	}
+	for i := range e.byCol {
+		e.byCol[i] = -1
+	}
+	if m.where != nil {
+		for _, c := range m.where.Columns() {
+			e.byCol[c] = pick(m.columns[c].Name)
+		}
+	}
+	e.picker = codec.NewPicker(names)
+	e.raw = make([][]byte, len(names))
+	return e
+}
+
+func (e *members) op() (change.Op, error) {
+	raw := e.raw[memberOp]
+	if len(raw) == 3 && change.Op(raw[1]).Valid() {
+		return change.Op(raw[1]), nil
+	}
+	return 0, errNoOp
+}
+
+func (e *members) micros() (int64, error) {
+	raw := e.raw[memberMicros]
+	if len(raw) == 0 || len(raw) > 16 {
+		return 0, errNoTime
+	}
+	var v int64
+	for _, c := range raw {
+		if c < '0' || c > '9' {
+			return 0, errNoTime
+		}
+		v = 10*v + int64(c-'0')
+	}
+	if v == 0 || v > MaxMicros {
+		return 0, errNoTime
+	}
+	return v, nil
+}
+
+// value is the raw JSON of the aggregate's column.
+func (e *members) value() []byte {
+	if e.agg < 0 {
+		return nil
+	}
+	return orNull(e.raw[e.agg])
+}
+
+var null = []byte("null")
+
+func orNull(raw []byte) []byte {
+	if raw == nil {
+		return null
+	}
+	return raw
+}
+
+// appendGroup appends the JSON array of the group's raw values.
+func (e *members) appendGroup(dst []byte) []byte {
+	dst = append(dst, '[')
+	for i, g := range e.groups {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, orNull(e.raw[g])...)
+	}
+	return append(dst, ']')
+}
+
+// cellOf returns the raw JSON of a view column.
+func (e *members) cellOf(col int) []byte {
+	if col < 0 || col >= len(e.byCol) || e.byCol[col] < 0 {
+		return null
+	}
+	return orNull(e.raw[e.byCol[col]])
+}
+
+// State reports whether a view column is NULL or present.
+func (e *members) State(col int) change.CellState {
+	if isNull(e.cellOf(col)) {
+		return change.Null
+	}
+	return change.Present
+}
+
+// AppendJSON appends the value of a view column: a number without the quotes
+// that a view may give it, a JSON column as the document that its text holds.
+func (e *members) AppendJSON(dst []byte, col int) ([]byte, error) {
+	raw := e.cellOf(col)
+	if len(raw) < 2 || raw[0] != '"' {
+		return append(dst, raw...), nil
+	}
+	switch e.columns[col].Type {
+	case change.Int, change.Uint, change.Bit, change.Decimal:
+		return append(dst, raw[1:len(raw)-1]...), nil
+	case change.JSON:
+		return codec.AppendUnquote(dst, raw)
+	}
+	return append(dst, raw...), nil
+}

@@ -1,0 +1,69 @@
+package windowing
+
+import (
+	"fmt"
+	"strconv"
+
+	"tailwater/change"
+)
+
+// sum is sum(column): exact for every number of MySQL but FLOAT and DOUBLE.
+// NULLs are left out; the sum of only NULLs is null.
+type sum struct {
+	column string
+	scale  int
+}
+
+var _ Aggregate = sum{}
+
+func newSum(c *change.Column) (Aggregate, error) {
+	switch c.Type {
+	case change.Decimal:
+		return sum{c.Name, c.Scale}, nil
+	case change.Int, change.Uint, change.Bit, change.Year:
+		return sum{c.Name, 0}, nil
+	case change.Float, change.Double:
+		return nil, fmt.Errorf("sum(%s): column is %s, whose sum depends on the order of the rows; cast it to DECIMAL in the view", c.Name, c.Type)
+	}
+	return nil, fmt.Errorf("sum(%s): column is %s, want an exact number", c.Name, c.Type)
+}
+
+func (s sum) Kind() string   { return "sum" }
+func (s sum) Column() string { return s.column }
+func (s sum) Scale() int     { return s.scale }
+func (s sum) String() string { return "sum(" + s.column + ")/" + strconv.Itoa(s.scale) }
+
+func (s sum) Fold(c *Cell, value []byte, sign int) error {
+	if isNull(value) {
+		c.Rows += int64(sign)
+		return nil
+	}
+	if n := len(value); n > 1 && value[0] == '"' && value[n-1] == '"' {
+		value = value[1 : n-1] // a view may quote what a double cannot hold
+	}
+	var v Int
+	if err := v.ParseScaled(value, s.scale); err != nil {
+		return fmt.Errorf("column %s: %w", s.column, err)
+	}
+	if sign < 0 {
+		v.Neg()
+	}
+	c.Rows += int64(sign)
+	c.Values += int64(sign)
+	c.Sum.Add(&v)
+	return nil
+}
+
+func (s sum) AppendDelta(args []any, c *Cell) []any {
+	return append(args, strconv.FormatInt(c.Rows, 10), strconv.FormatInt(c.Values, 10), c.Sum.String())
+}
+
+func (s sum) AppendText(dst []byte, c *Cell) []byte {
+	if c.Values == 0 {
+		return append(dst, "null"...)
+	}
+	return c.Sum.AppendDecimal(dst, s.scale)
+}
+
+// isNull reports whether raw JSON is null.
+func isNull(raw []byte) bool { return len(raw) == 4 && raw[0] == 'n' }
