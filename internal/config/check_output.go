@@ -1,0 +1,221 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"tailwater/change"
+	"tailwater/internal/view"
+)
+
+// DefaultMemory is limits.memory when it is absent and the control group allows.
+const DefaultMemory Size = 512 << 20
+
+// MaxWriteDelay is the longest that a write to the window store is taken to be
+// under way. What a lost store must be able to rebuild is retain, lateness and
+// this.
+const MaxWriteDelay = 10 * time.Minute
+
+// viewColumns are the columns that a view is known to have; open means that it
+// copies all of a table's, which only the table knows.
+type viewColumns struct {
+	names []string
+	open  bool
+}
+
+func columnsOf(defs []view.Definition) map[string]viewColumns {
+	all := map[string]viewColumns{}
+	for i := range defs {
+		c := viewColumns{open: len(defs[i].Select) == 0}
+		for _, item := range defs[i].Select {
+			c.open = c.open || item.Name == "*"
+			c.names = append(c.names, item.Name)
+		}
+		all[defs[i].Name] = c
+	}
+	return all
+}
+
+// column checks that a view has a column.
+func (l *loader) column(at, viewName, column string, all map[string]viewColumns) {
+	c, ok := all[viewName]
+	if !ok || c.open || column == "" || !l.known(at) {
+		return
+	}
+	if strings.HasPrefix(column, "_") || slices.ContainsFunc(c.names, func(s string) bool { return change.EqualFold(s, column) }) {
+		return
+	}
+	f := l.at(at, "unknown-reference", "view `%s` has no column `%s`", viewName, column)
+	if meant := closest(column, c.names); meant != "" {
+		f.Suggestion = "did you mean `" + meant + "`?"
+	} else {
+		f.Suggestion = "it has " + strings.Join(c.names, ", ")
+	}
+}
+
+// checkWindows completes every metric.
+func (l *loader) checkWindows(c *Config, columns map[string]viewColumns) *ResolvedWindows {
+	w := c.Windows
+	if w == nil {
+		return nil
+	}
+	l.checkStore(&w.Store)
+	r := &ResolvedWindows{Store: w.Store}
+	longest, longestAt := w.Defaults.Lateness, "windows.store.retain"
+	for name, m := range sorted(w.Metrics) {
+		at := "windows.metrics." + name
+		l.inherit(at, m, w.Defaults)
+		refer(l, at+".view", m.View, "views", c.Views)
+		l.column(at+".value", m.View, m.Value.Column, columns)
+		for i, g := range m.GroupBy {
+			path := fmt.Sprintf("%s.group_by[%d]", at, i)
+			l.column(path, m.View, g, columns)
+			if slices.Contains(m.GroupBy[:i], g) {
+				l.at(path, "duplicate-key", "`%s` is in group_by twice", g)
+			}
+		}
+		l.syntaxOf(at+".where", m.Where)
+		if m.Lateness > longest {
+			longest, longestAt = m.Lateness, at+".lateness"
+		}
+		r.Metrics = append(r.Metrics, ResolvedMetric{Name: name, Metric: *m})
+	}
+	l.checkRetain(c, longest, longestAt)
+	return r
+}
+
+// inherit fills what a metric leaves to the defaults.
+func (l *loader) inherit(at string, m *Metric, d WindowDefaults) {
+	for key, fill := range map[string]func(){
+		".size":            func() { m.Size = d.Size },
+		".lateness":        func() { m.Lateness = d.Lateness },
+		".on_late":         func() { m.OnLate = d.OnLate },
+		".wait_for_shards": func() { m.WaitForShards = d.WaitForShards },
+	} {
+		if !l.has(at + key) {
+			fill()
+		}
+	}
+}
+
+// checkRetain refuses what a lost store could not be rebuilt from.
+func (l *loader) checkRetain(c *Config, lateness time.Duration, latenessAt string) {
+	const retain, age = "windows.store.retain", "stream.retention.age"
+	if !l.known(retain, age, latenessAt, "windows.defaults.lateness") {
+		return
+	}
+	need := c.Windows.Store.Retain + lateness + MaxWriteDelay
+	if need <= c.Stream.Retention.Age {
+		return
+	}
+	at := age
+	if l.has(retain) {
+		at = retain
+	} else if l.has(latenessAt) {
+		at = latenessAt
+	}
+	l.at(at, "out-of-range", "windows are kept for %s, stay open for %s more and may be written %s late, and the stream keeps %s: a lost store could not be rebuilt",
+		short(c.Windows.Store.Retain), short(lateness), short(MaxWriteDelay), short(c.Stream.Retention.Age)).
+		Suggestion = fmt.Sprintf("raise stream.retention.age to %s or lower windows.store.retain", short(need))
+}
+
+// short is d without the zero units at its end: 12h, not 12h0m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = s[:len(s)-2]
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = s[:len(s)-2]
+	}
+	return s
+}
+
+// checkStore checks where window values go.
+func (l *loader) checkStore(s *WindowStore) {
+	const at = "windows.store"
+	if !l.known(at + ".type") {
+		return
+	}
+	if s.Type == "embedded" {
+		if l.has(at + ".url") {
+			l.at(at+".url", "no-effect", "url has no effect with type: embedded").Suggestion = "set type: redis, or use listen"
+		}
+		return
+	}
+	if l.has(at + ".listen") {
+		l.at(at+".listen", "no-effect", "listen has no effect with type: redis")
+	}
+	if !l.has(at + ".url") {
+		l.at(at, "missing-key", "`url` is missing in %s, whose type is redis", at).Suggestion = "add url: redis://127.0.0.1:6379/0"
+		return
+	}
+	if text := s.URL.Reveal(); text != "" {
+		l.redisURL(at+".url", text)
+	}
+}
+
+// checkLake resolves where files go, and the layouts of every view.
+func (l *loader) checkLake(c *Config, columns map[string]viewColumns) *ResolvedLake {
+	for name, v := range sorted(c.Views) {
+		if at := "views." + name + ".layouts"; len(v.Layouts) > 0 && !l.has("lake") {
+			l.at(at, "no-effect", "layouts have no effect: the file has no lake")
+		}
+	}
+	if c.Lake == nil {
+		return nil
+	}
+	r := &ResolvedLake{File: c.Lake.File}
+	if c.Lake.URL != "" {
+		r.Dir = l.lakeDir("lake.url", c.Lake.URL)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Lake.Layouts)) {
+		if c.Views == nil {
+			break
+		}
+		at := "lake.layouts." + name
+		if refer(l, at, name, "views", c.Views) && c.Views[name] != nil && l.has("views."+name+".layouts") {
+			l.at(at, "exactly-one", "view `%s` has layouts of its own: remove one", name)
+		}
+	}
+	for name, v := range sorted(c.Views) {
+		at, layouts := "lake.layouts."+name, c.Lake.Layouts[name]
+		if len(v.Layouts) > 0 {
+			at, layouts = "views."+name+".layouts", v.Layouts
+		}
+		r.Layouts = append(r.Layouts, l.layouts(at, name, layouts, columns)...)
+	}
+	return r
+}
+
+// layouts resolves the layouts of one view.
+func (l *loader) layouts(at, viewName string, layouts []Layout, columns map[string]viewColumns) []ResolvedLayout {
+	if len(layouts) == 0 {
+		return []ResolvedLayout{{View: viewName, Name: "default", By: []Level{{Func: "dt"}, {Func: "hr"}}}}
+	}
+	var all []ResolvedLayout
+	for i, layout := range layouts {
+		path := fmt.Sprintf("%s[%d]", at, i)
+		name := layout.Name
+		if name == "" && l.known(path+".name") {
+			if name = "default"; i > 0 {
+				l.at(path, "missing-key", "the layout needs a name: only the first goes without").Suggestion = "add name"
+			}
+		}
+		if slices.ContainsFunc(all, func(o ResolvedLayout) bool { return change.EqualFold(o.Name, name) }) && layout.Name != "" {
+			l.at(path+".name", "name-clash", "the view has a layout `%s` already", name)
+		}
+		for j, level := range layout.By {
+			by := fmt.Sprintf("%s.by[%d]", path, j)
+			l.column(by, viewName, level.Column, columns)
+			if slices.Contains(layout.By[:j], level) {
+				l.at(by, "duplicate-key", "`%s` is a level twice", level)
+			}
+		}
+		all = append(all, ResolvedLayout{View: viewName, Name: name, By: layout.By})
+	}
+	return all
+}

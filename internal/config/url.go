@@ -1,0 +1,58 @@
+package config
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// redisURL checks the form of a Redis URL. Its findings never quote it: a
+// password may be in it.
+func (l *loader) redisURL(at, text string) {
+	if strings.Contains(text, hole) {
+		return
+	}
+	const form = "write redis://user:password@host:6379/0"
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" && u.Scheme != "unix":
+		l.at(at, "bad-url", "this is no URL of a Redis server: %s", form)
+		return
+	case u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix":
+		l.at(at, "bad-url", "the URL of a Redis server begins with redis://, rediss:// (TLS) or unix://")
+		return
+	}
+	if db := strings.Trim(u.Path, "/"); u.Scheme != "unix" && db != "" {
+		if n, err := strconv.Atoi(db); err != nil || n < 0 {
+			l.at(at, "bad-url", "the URL names no number of a database behind its last /")
+		}
+	}
+	if _, hasPassword := u.User.Password(); hasPassword && u.Scheme == "redis" && !isLoopback(u.Hostname()) {
+		l.warn(at, "plain-password", "the password and every value go over the network in plain text").Suggestion = "use rediss://"
+	}
+}
+
+// lakeDir returns the directory that the lake's URL names.
+func (l *loader) lakeDir(at, text string) string {
+	scheme, rest, ok := strings.Cut(text, "://")
+	switch {
+	case !ok:
+		f := l.at(at, "bad-url", "%q is no URL", text)
+		f.Fix = "file://" + text
+		if !strings.HasPrefix(text, "/") && !strings.HasPrefix(text, ".") {
+			f.Fix = "file://./" + text
+		}
+		f.Suggestion = "did you mean `" + f.Fix + "`?"
+	case scheme == "s3" || scheme == "gs" || scheme == "az" || scheme == "hdfs":
+		l.at(at, "not-supported-yet", "a lake at %s:// is not supported yet", scheme).Suggestion = "use file://"
+	case scheme != "file":
+		l.at(at, "bad-url", "a lake's URL begins with file://")
+	case rest == "" || rest[0] != '/' && rest != "." && rest != ".." && !strings.HasPrefix(rest, "./") && !strings.HasPrefix(rest, "../"):
+		l.at(at, "bad-url", "%q names a host before its path", text).Suggestion = "write file:///absolute/path or file://./path"
+	case strings.ContainsAny(rest, "?#\x00"):
+		l.at(at, "bad-url", "the path of a lake cannot have ?, # or NUL in it")
+	default:
+		return l.doc.abs(rest)
+	}
+	return ""
+}
