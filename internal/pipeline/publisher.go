@@ -1,0 +1,348 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tailwater/binlog"
+	"tailwater/change"
+	"tailwater/internal/view"
+	"tailwater/stream"
+)
+
+// errEnded is what the handler methods return once the publishing goroutine
+// has failed; the cause is what Wait returns.
+var errEnded = errors.New("publishing has ended")
+
+// publisherOptions are the options of newPublisher.
+type publisherOptions struct {
+	Shard   string
+	Session stream.Session
+	Log     stream.Log
+	Views   *viewSet
+	// BatchBytes bounds the keys and values of one publish; a transaction
+	// larger than it is published in pieces.
+	BatchBytes int
+	// SaveEvery is the least time between two stored positions.
+	SaveEvery time.Duration
+	// Gate blocks before each publish while the stream has no room.
+	Gate func(ctx context.Context) error
+	// Counters are the shard's, over all its sessions.
+	Counters *counters
+	// ServerChanged is set when the server is not the one that the recovered
+	// position was made on: keys of skipped events are then compared.
+	ServerChanged bool
+	Now           func() time.Time
+}
+
+// publisher makes records of one shard's row changes and publishes them. It is
+// the binlog.Handler of one session:
+//
+//	reader goroutine: Begin, Row, Commit, Idle -> fills one batch
+//	publishing goroutine (run): one Publish in flight, then Save when due
+//
+// Two batches go round: while one is published the other is filled, so that
+// transactions gather exactly as long as the log is busy.
+type publisher struct {
+	o     publisherOptions
+	epoch uint32
+
+	cur  *batch
+	free chan *batch
+	work chan *batch
+	// ended is closed when run returns; err is valid then.
+	ended chan struct{}
+	err   error
+	// inFlight counts batches handed over and not yet given back.
+	inFlight atomic.Int32
+
+	skip   *skipList
+	plans  planCache
+	emit   func(view.Event) error
+	target *target
+	tx     *binlog.Transaction
+	txSkip *skipTx
+	row    uint32
+	last   change.LSN
+	// partial is set while rows of the open transaction are published already:
+	// no position may be stored then.
+	partial   bool
+	position  []byte
+	watermark int64
+	lastSave  time.Time
+	beats     heartbeats
+	finish    sync.Once
+}
+
+var _ binlog.Handler = (*publisher)(nil)
+
+func newPublisher(o publisherOptions) *publisher {
+	p := &publisher{
+		o:     o,
+		epoch: o.Session.Epoch(),
+		free:  make(chan *batch, 2),
+		work:  make(chan *batch, 1),
+		ended: make(chan struct{}),
+		cur:   new(batch),
+		skip:  newSkipList(o.Session.Recovered().Skip),
+	}
+	p.free <- new(batch)
+	p.last = change.LSN{Epoch: p.epoch}
+	p.emit = p.add
+	p.lastSave = o.Now()
+	p.beats = newHeartbeats(o.Views.targets, p.lastSave)
+	p.plans.views = o.Views
+	return p
+}
+
+// Begin opens a transaction. Rows of one that was left open are dropped: the
+// reader hands them over again.
+func (p *publisher) Begin(tx *binlog.Transaction) error {
+	p.dropOpen()
+	p.tx = tx
+	p.txSkip = p.skip.transaction(tx.ID)
+	return nil
+}
+
+// Row turns one row change into the events of every view that takes its table.
+func (p *publisher) Row(tx *binlog.Transaction, rc *binlog.RowChange) error {
+	plans, err := p.plans.of(p.o.Shard, rc.Table)
+	if err != nil {
+		return err
+	}
+	before := len(p.cur.records)
+	c := view.Change{
+		Op: rc.Op, Shard: p.o.Shard, TSMicros: tx.CommitMicros, GTID: tx.ID,
+		LSN:    change.LSN{Epoch: p.epoch, Txn: tx.Number, Row: rc.Row},
+		Before: rc.Before, After: rc.After,
+	}
+	p.row = rc.Row
+	for _, pl := range plans {
+		if err := p.store(pl); err != nil {
+			return err
+		}
+		p.target = pl.target
+		if err := pl.plan.Apply(&c, p.emit); err != nil {
+			return fmt.Errorf("shard %s, table %s.%s: %w", p.o.Shard, rc.Table.Database, rc.Table.Name, err)
+		}
+	}
+	p.o.Counters.rows.Add(1)
+	if len(p.cur.records) == before {
+		p.o.Counters.filtered.Add(1)
+	}
+	if p.cur.bytes >= p.o.BatchBytes {
+		return p.seal()
+	}
+	return nil
+}
+
+// store makes the schema of a plan durable before the first event names it.
+func (p *publisher) store(pl *boundPlan) error {
+	if pl.stored {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := p.o.Log.PutSchema(ctx, pl.plan.Schema()); err != nil {
+		return fmt.Errorf("store schema of view %s: %w", pl.target.view, err)
+	}
+	pl.stored = true
+	return nil
+}
+
+// add appends one event to the batch, unless it already stands in the log.
+func (p *publisher) add(e view.Event) error {
+	t := p.target
+	p.last = e.LSN
+	if p.txSkip != nil {
+		known, err := p.txSkip.take(t.topic, e, p.o.ServerChanged)
+		if err != nil {
+			return fmt.Errorf("shard %s, transaction %s: %w", p.o.Shard, p.tx.ID, err)
+		}
+		if known {
+			p.o.Counters.skipped.Add(1)
+			return nil
+		}
+	}
+	part := stream.Partition(e.Key, t.partitions)
+	b := p.cur
+	b.records = append(b.records, stream.Record{
+		Topic: t.topic, Partition: part, Kind: stream.Event, Shard: p.o.Shard, LSN: e.LSN,
+		Watermark: max(p.watermark, p.tx.CommitMicros), TxID: p.tx.ID, Row: p.row,
+		Key: b.hold(e.Key), Value: b.hold(e.Value),
+	})
+	p.beats.sent(t, part)
+	t.events.Add(1)
+	t.bytes.Add(uint64(len(e.Value)))
+	return nil
+}
+
+// Commit closes the transaction; what gathered is handed over at once when the
+// publishing goroutine is idle.
+func (p *publisher) Commit(tx *binlog.Transaction, position []byte) error {
+	b := p.cur
+	n := len(b.records) - b.committed
+	p.watermark = max(p.watermark, tx.CommitMicros)
+	p.o.Counters.commit(tx, uint64(n))
+	if n > 0 {
+		b.commits = append(b.commits, commit{tx.CommitMicros, uint64(n)})
+	}
+	if p.txSkip != nil {
+		p.skip.done(tx.ID)
+		p.txSkip = nil
+	}
+	p.tx = nil
+	b.transactions++
+	p.mark(position)
+	p.beat(p.watermark)
+	if len(b.records) == 0 && !p.saveDue() {
+		return nil
+	}
+	if b.bytes >= p.o.BatchBytes || p.inFlight.Load() == 0 {
+		return p.seal()
+	}
+	return nil
+}
+
+// Idle moves the watermark and the position of a shard to which nothing happens.
+func (p *publisher) Idle(watermark int64, position []byte) error {
+	p.dropOpen()
+	p.watermark = max(p.watermark, watermark)
+	p.mark(position)
+	p.beat(p.watermark)
+	if len(p.cur.records) == 0 && !p.saveDue() {
+		return nil
+	}
+	return p.seal()
+}
+
+// mark notes that everything in the batch is behind position.
+func (p *publisher) mark(position []byte) {
+	b := p.cur
+	b.position = append(b.position[:0], position...)
+	p.position, p.partial = b.position, false
+	b.lsn = p.last
+	b.committed = len(b.records)
+}
+
+// beat adds a heartbeat for each partition that had no event for a while.
+func (p *publisher) beat(watermark int64) {
+	b := p.cur
+	p.beats.due(p.o.Now(), func(t *target, part int32) {
+		b.records = append(b.records, stream.Record{
+			Topic: t.topic, Partition: part, Kind: stream.Heartbeat,
+			Shard: p.o.Shard, LSN: p.last, Watermark: watermark,
+		})
+		b.committed = len(b.records)
+	})
+}
+
+// dropOpen forgets the rows of a transaction that was not committed.
+func (p *publisher) dropOpen() {
+	b := p.cur
+	clear(b.records[b.committed:])
+	b.records = b.records[:b.committed]
+	p.tx, p.txSkip = nil, nil
+}
+
+func (p *publisher) saveDue() bool {
+	return p.o.Now().Sub(p.lastSave) >= p.o.SaveEvery
+}
+
+// seal hands the batch over and takes the other one. It blocks while a publish
+// is in flight: that is the back-pressure on the source.
+func (p *publisher) seal() error {
+	b := p.cur
+	if b.empty() {
+		return nil
+	}
+	p.partial = p.partial || b.committed < len(b.records)
+	if !p.partial && b.position != nil && p.saveDue() {
+		b.save, b.skip = true, p.skip.list()
+		p.lastSave = p.o.Now()
+	}
+	p.inFlight.Add(1)
+	select {
+	case p.work <- b:
+	case <-p.ended:
+		return p.cause()
+	}
+	select {
+	case p.cur = <-p.free:
+		return nil
+	case <-p.ended:
+		return p.cause()
+	}
+}
+
+func (p *publisher) cause() error {
+	if p.err != nil {
+		return p.err
+	}
+	return errEnded
+}
+
+// run publishes until Finish or an error. ctx is the hard stop.
+func (p *publisher) run(ctx context.Context) (err error) {
+	defer func() {
+		p.err = err
+		close(p.ended)
+	}()
+	for {
+		select {
+		case b, open := <-p.work:
+			if !open {
+				return nil
+			}
+			if err := p.publish(ctx, b); err != nil {
+				return err
+			}
+			b.reset()
+			p.inFlight.Add(-1)
+			p.free <- b
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (p *publisher) publish(ctx context.Context, b *batch) error {
+	if err := p.o.Gate(ctx); err != nil {
+		return err
+	}
+	if len(b.records) > 0 {
+		if err := p.o.Session.Publish(ctx, b.records); err != nil {
+			return fmt.Errorf("publish %d records of shard %s: %w", len(b.records), p.o.Shard, err)
+		}
+		p.o.Counters.published(b, p.o.Now())
+	}
+	if !b.save {
+		return nil
+	}
+	err := p.o.Session.Save(ctx, stream.SourcePosition{Source: b.position, LSN: b.lsn, Skip: b.skip})
+	if err != nil {
+		return fmt.Errorf("save position of shard %s: %w", p.o.Shard, err)
+	}
+	p.o.Counters.saved(p.o.Now())
+	return nil
+}
+
+// Finish hands over what is committed, waits for it, and stores the last
+// position. The reader must have returned. It is idempotent.
+func (p *publisher) Finish() error {
+	p.finish.Do(func() {
+		p.dropOpen()
+		if !p.partial {
+			p.cur.position, p.cur.lsn = p.position, p.last
+			p.lastSave = time.Time{}
+		}
+		_ = p.seal() // an error is the one that run returns
+		close(p.work)
+	})
+	<-p.ended
+	return p.err
+}

@@ -1,0 +1,205 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"tailwater/binlog"
+	"tailwater/internal/status"
+	"tailwater/stream"
+)
+
+// shard supervises the reader of one shard: it opens a session, follows the
+// binlog until something ends it, and begins again. A shard fails alone.
+//
+//	preflight -> open session (claim, fence, fold) -> follow -> drain -> pause -> …
+type shard struct {
+	source, id, addr string
+	stallAfter       time.Duration
+	reader           *binlog.Reader
+	log              stream.Log
+	views            *viewSet
+	batchBytes       int
+	saveEvery        time.Duration
+	gate             *gate
+	counters         *counters
+	logger           *slog.Logger
+	// wake ends a pause at once.
+	wake chan struct{}
+	now  func() time.Time
+	// runs counts the sessions opened; those after the first are reconnects.
+	runs atomic.Uint64
+}
+
+// run supervises until stop ends. What is read by then is still published, for
+// as long as hard lasts.
+func (s *shard) run(stop, hard context.Context) {
+	var backoff binlog.Backoff
+	for {
+		s.set(status.Connecting, nil)
+		began := s.now()
+		err := s.session(stop, hard)
+		if stop.Err() != nil {
+			s.ended(err)
+			return
+		}
+		if s.now().Sub(began) > time.Minute {
+			backoff.Reset()
+		}
+		state := status.Connecting
+		if binlog.Classify(err) == binlog.Stop {
+			state = status.Stopped
+		}
+		s.set(state, err)
+		select {
+		case <-time.After(backoff.Next(err)):
+		case <-s.wake:
+			backoff.Reset()
+		case <-stop.Done():
+			s.ended(nil)
+			return
+		}
+	}
+}
+
+// ended notes the last state. Being told to stop is no error.
+func (s *shard) ended(err error) {
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	s.set(status.Ended, err)
+}
+
+// session is one life of the reader: from the claim of an epoch to the last
+// stored position.
+func (s *shard) session(stop, hard context.Context) error {
+	if err := s.reader.Preflight(stop); err != nil {
+		return err
+	}
+	session, err := s.log.OpenShard(stop, stream.ShardOptions{Source: s.source, Shard: s.id, Topics: s.views.topics()})
+	if err != nil {
+		return fmt.Errorf("open shard %s in the stream: %w", s.id, err)
+	}
+	defer session.Close()
+	if s.runs.Add(1) > 1 {
+		s.counters.reconnects.Add(1)
+	}
+	s.counters.epoch.Store(session.Epoch())
+	s.set(status.Streaming, nil)
+
+	pub := newPublisher(publisherOptions{
+		Shard: s.id, Session: session, Log: s.log, Views: s.views, BatchBytes: s.batchBytes,
+		SaveEvery: s.saveEvery, Gate: s.gate.wait, Counters: s.counters, Now: s.now,
+		ServerChanged: s.serverChanged(session.Recovered()),
+	})
+	read, cancel := context.WithCancelCause(stop)
+	defer cancel(nil)
+	go func() {
+		// A publish that fails ends the reader, also one that waits for its server.
+		err := pub.run(hard)
+		cancel(err)
+	}()
+	var position []byte
+	if r := session.Recovered(); r.Found {
+		position = r.Position.Source
+	}
+	rerr := s.reader.Run(read, position, pub)
+	if perr := pub.Finish(); perr != nil {
+		return perr
+	}
+	return rerr
+}
+
+// serverChanged reports whether the server of the recovered position is not
+// the one connected to now.
+func (s *shard) serverChanged(r stream.Recovered) bool {
+	if !r.Found || len(r.Skip) == 0 {
+		return false
+	}
+	p, err := binlog.ParsePosition(r.Position.Source)
+	return err != nil || p.ServerUUID != s.reader.Status().ServerUUID
+}
+
+// set changes the state, and logs it when it is another one.
+func (s *shard) set(state status.ShardState, err error) {
+	fault := ""
+	if err != nil {
+		fault = err.Error()
+	}
+	if !s.counters.set(state, fault, s.now()) {
+		return
+	}
+	level := slog.LevelInfo
+	args := []any{"source", s.source, "shard", s.id, "state", string(state)}
+	if err != nil {
+		level = slog.LevelWarn
+		if state == status.Stopped {
+			level = slog.LevelError
+		}
+		args = append(args, "error", fault)
+	}
+	s.logger.Log(context.Background(), level, "shard", args...)
+}
+
+// retry ends the pause of a shard that waits.
+func (s *shard) retry() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// snapshot is the shard's state now.
+func (s *shard) snapshot(now time.Time) status.Shard {
+	c, r := s.counters, s.reader.Status()
+	state, fault, since := c.get()
+	out := status.Shard{
+		Source: s.source, Shard: s.id, State: state, Error: fault, Since: since, Connected: r.Connected,
+		Address: s.addr, Server: r.ServerVersion, UUID: r.ServerUUID, File: r.File, Pos: r.Pos, GTID: r.GTID,
+		Epoch: c.epoch.Load(), Transactions: c.transactions.Load(), Rows: c.rows.Load(), Events: c.events.Load(),
+		Filtered: c.filtered.Load(), Skipped: c.skipped.Load(), Bytes: r.Bytes, Reconnects: c.reconnects.Load(),
+		LastHeard: latest(r.LastEvent, r.LastHeartbeat),
+	}
+	if v := c.lastCommit.Load(); v > 0 {
+		out.LastEvent = time.UnixMicro(v).UTC()
+	}
+	if v := c.lastSaved.Load(); v > 0 {
+		out.LastSaved = time.Unix(0, v).UTC()
+	}
+	if state != status.Streaming {
+		return out
+	}
+	switch {
+	case s.gate.closed():
+		out.State = status.Paused
+	case !out.LastHeard.IsZero() && now.Sub(out.LastHeard) > s.stallAfter:
+		out.State = status.Stalled
+		out.Error = fmt.Sprintf("nothing heard from %s for %s, not even a heartbeat", s.addr, now.Sub(out.LastHeard).Round(time.Second))
+	case out.LastHeard.IsZero() && now.Sub(since) > s.stallAfter:
+		out.State = status.Stalled
+		out.Error = fmt.Sprintf("nothing heard from %s since the connection was asked for", s.addr)
+	}
+	out.LagSeconds = lag(c, r, now)
+	return out
+}
+
+// lag is how far what is published is behind the server: 0 once the server has
+// been quiet, else the age of the last transaction.
+func lag(c *counters, r binlog.Status, now time.Time) float64 {
+	last := c.lastCommit.Load()
+	if last == 0 || r.LastHeartbeat.After(r.LastEvent) {
+		return 0
+	}
+	return max(0, now.Sub(time.UnixMicro(last)).Seconds())
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

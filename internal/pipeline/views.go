@@ -1,0 +1,82 @@
+package pipeline
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"tailwater/change"
+	"tailwater/internal/view"
+)
+
+// target is one view's topic. It is shared by all shards.
+type target struct {
+	index      int
+	view       string
+	topic      string
+	partitions int
+	events     atomic.Uint64
+	bytes      atomic.Uint64
+}
+
+// viewSet holds the views of one source and where each goes.
+type viewSet struct {
+	source  string
+	matcher *view.Matcher
+	targets []*target
+	byDef   map[*view.Definition]*target
+}
+
+// topics lists the topics of the set.
+func (s *viewSet) topics() []string {
+	out := make([]string, len(s.targets))
+	for i, t := range s.targets {
+		out[i] = t.topic
+	}
+	return out
+}
+
+// follows reports whether any view takes a physical table.
+func (s *viewSet) follows(shard string) func(database, table string) bool {
+	return func(database, table string) bool {
+		return len(s.matcher.Match(s.source, shard, database, table)) > 0
+	}
+}
+
+// boundPlan is a plan with the topic its events go to.
+type boundPlan struct {
+	plan   *view.Plan
+	target *target
+	// stored is set once the plan's schema is durable.
+	stored bool
+}
+
+// planCache holds the plans of one shard's tables. A table's shape is known by
+// its pointer: the reader makes a new one when the shape changes.
+type planCache struct {
+	views *viewSet
+	plans map[*change.Table][]*boundPlan
+}
+
+// maxCachedShapes bounds the cache; a server with more live shapes compiles
+// some of them again.
+const maxCachedShapes = 4096
+
+// of returns the plans of every view that takes the table.
+func (c *planCache) of(shard string, t *change.Table) ([]*boundPlan, error) {
+	if p, ok := c.plans[t]; ok {
+		return p, nil
+	}
+	if c.plans == nil || len(c.plans) >= maxCachedShapes {
+		c.plans = make(map[*change.Table][]*boundPlan)
+	}
+	var plans []*boundPlan
+	for _, m := range c.views.matcher.Match(c.views.source, shard, t.Database, t.Name) {
+		plan, err := view.Compile(m.Definition, shard, t, m.Captures)
+		if err != nil {
+			return nil, fmt.Errorf("shard %s, table %s.%s: %w", shard, t.Database, t.Name, err)
+		}
+		plans = append(plans, &boundPlan{plan: plan, target: c.views.byDef[m.Definition]})
+	}
+	c.plans[t] = plans
+	return plans, nil
+}
