@@ -1,0 +1,242 @@
+package binlog
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"strconv"
+	"unicode/utf8"
+)
+
+var (
+	errUTF8        = errors.New("the bytes are not valid in the column's character set")
+	errMember      = errors.New("the value is no member of the column's ENUM or SET")
+	errLong        = errors.New("the value is longer than the column")
+	errGeometry    = errors.New("the geometry has no SRID: it is shorter than 4 bytes")
+	errVectorBytes = errors.New("the vector's length is no multiple of 4 bytes")
+)
+
+// appendText appends text that is UTF-8 already.
+func appendText(_ *column, dst, cell []byte) ([]byte, error) {
+	dst = append(dst, '"')
+	dst, ok := appendEscaped(dst, cell)
+	if !ok {
+		return dst, errUTF8
+	}
+	return append(dst, '"'), nil
+}
+
+// appendDecoded appends text of another character set.
+func appendDecoded(c *column, dst, cell []byte) ([]byte, error) {
+	dst = append(dst, '"')
+	dst, ok := c.decode(dst, cell)
+	if !ok {
+		return dst, errUTF8
+	}
+	return append(dst, '"'), nil
+}
+
+const (
+	eachByte = 0x0101010101010101
+	highBits = 0x80 * eachByte
+)
+
+// cleanPrefix returns how many bytes at the start of s stand for themselves in
+// a JSON string: ASCII but for control characters, quote and backslash. It
+// looks at eight bytes at a time; a byte below the tested value, or equal to
+// it, borrows into its high bit.
+func cleanPrefix(s []byte) int {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		v := binary.LittleEndian.Uint64(s[i:])
+		quote, backslash := v^'"'*eachByte, v^'\\'*eachByte
+		if (v|(v-0x20*eachByte)|(quote-eachByte)|(backslash-eachByte))&highBits != 0 {
+			break
+		}
+	}
+	for i < len(s) && isClean[s[i]] {
+		i++
+	}
+	return i
+}
+
+// isClean says which bytes cleanPrefix passes.
+var isClean = func() (clean [256]bool) {
+	for c := 0x20; c < utf8.RuneSelf; c++ {
+		clean[c] = c != '"' && c != '\\'
+	}
+	return clean
+}()
+
+// appendEscaped appends s as the inside of a JSON string: UTF-8, with quote,
+// backslash and control characters escaped and nothing else. It reports false
+// when s is not UTF-8.
+func appendEscaped(dst, s []byte) ([]byte, bool) {
+	for {
+		n := cleanPrefix(s)
+		dst = append(dst, s[:n]...)
+		if n == len(s) {
+			return dst, true
+		}
+		s = s[n:]
+		if s[0] < utf8.RuneSelf {
+			dst = appendEscapedASCII(dst, s[0])
+			s = s[1:]
+			continue
+		}
+		n = 0
+		for n < len(s) && s[n] >= utf8.RuneSelf {
+			r, size := utf8.DecodeRune(s[n:])
+			if r == utf8.RuneError && size == 1 {
+				return dst, false
+			}
+			n += size
+		}
+		dst = append(dst, s[:n]...)
+		s = s[n:]
+	}
+}
+
+// appendEscapedASCII appends one ASCII character, escaped where it must be.
+func appendEscapedASCII(dst []byte, c byte) []byte {
+	const digits = "0123456789abcdef"
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\b':
+		return append(dst, '\\', 'b')
+	case '\f':
+		return append(dst, '\\', 'f')
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\r':
+		return append(dst, '\\', 'r')
+	case '\t':
+		return append(dst, '\\', 't')
+	}
+	if c < 0x20 {
+		return append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+	}
+	return append(dst, c)
+}
+
+// appendEscapedRune appends one decoded character.
+func appendEscapedRune(dst []byte, r rune) []byte {
+	if r < utf8.RuneSelf {
+		return appendEscapedASCII(dst, byte(r))
+	}
+	return utf8.AppendRune(dst, r)
+}
+
+// appendBytes appends VARBINARY and BLOB.
+func appendBytes(_ *column, dst, cell []byte) ([]byte, error) {
+	dst = append(dst, '"')
+	dst = base64.StdEncoding.AppendEncode(dst, cell)
+	return append(dst, '"'), nil
+}
+
+// appendBinary appends BINARY(n). The server cuts the zero bytes at its end
+// off; they belong to the value.
+func appendBinary(c *column, dst, cell []byte) ([]byte, error) {
+	if len(cell) > c.Length {
+		return dst, errLong
+	}
+	var padded [1023]byte // the longest that a length of 10 bits allows
+	n := copy(padded[:], cell)
+	return appendBytes(c, dst, padded[:n+c.Length-len(cell)])
+}
+
+// setMembers renders the members of an ENUM or SET once, and lists them as the
+// schema states them.
+func (c *column) setMembers(raw [][]byte) {
+	c.Charset = collationCharset(c.collation)
+	var decode decodeFunc
+	if c.Charset != "binary" {
+		c.useCharset(nil, nil)
+		decode = c.decode
+	}
+	if c.refused != nil {
+		return
+	}
+	for _, m := range raw {
+		plain, ok := string(m), true
+		if decode != nil {
+			plain, ok = decodeString(decode, m)
+		}
+		text, valid := appendEscaped(nil, []byte(plain))
+		if !ok || !valid {
+			c.refuse(fmt.Errorf("member %d: %w", len(c.Members)+1, errUTF8))
+			return
+		}
+		if c.isEnum() {
+			text = append(append([]byte{'"'}, text...), '"')
+		}
+		c.Members = append(c.Members, plain)
+		c.members = append(c.members, text)
+	}
+}
+
+// appendEnum appends the member whose number the cell holds. Number 0 is the
+// invalid value, the empty string.
+func appendEnum(c *column, dst, cell []byte) ([]byte, error) {
+	n := littleEndian(cell)
+	if n == 0 {
+		return append(dst, '"', '"'), nil
+	}
+	if n > uint64(len(c.members)) {
+		return dst, errMember
+	}
+	return append(dst, c.members[n-1]...), nil
+}
+
+// appendSet appends the members whose bits are set, with commas between.
+func appendSet(c *column, dst, cell []byte) ([]byte, error) {
+	set := littleEndian(cell)
+	if len(c.members) < 64 && set>>len(c.members) != 0 {
+		return dst, errMember
+	}
+	dst = append(dst, '"')
+	for first := true; set != 0; first = false {
+		if !first {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, c.members[bits.TrailingZeros64(set)]...)
+		set &= set - 1
+	}
+	return append(dst, '"'), nil
+}
+
+// appendGeometry appends the four bytes of an SRID and the well-known binary
+// behind them.
+func appendGeometry(c *column, dst, cell []byte) ([]byte, error) {
+	if len(cell) < 4 {
+		return dst, errGeometry
+	}
+	dst = append(dst, `{"srid":`...)
+	dst = strconv.AppendUint(dst, littleEndian(cell[:4]), 10)
+	dst = append(dst, `,"wkb":`...)
+	dst, err := appendBytes(c, dst, cell[4:])
+	return append(dst, '}'), err
+}
+
+// appendVector appends the numbers of a vector, four bytes each.
+func appendVector(_ *column, dst, cell []byte) ([]byte, error) {
+	if len(cell)%4 != 0 {
+		return dst, errVectorBytes
+	}
+	dst = append(dst, '[')
+	for i := 0; i < len(cell); i += 4 {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		var err error
+		f := math.Float32frombits(binary.LittleEndian.Uint32(cell[i:]))
+		if dst, err = appendFloatText(dst, float64(f), 32); err != nil {
+			return dst, err
+		}
+	}
+	return append(dst, ']'), nil
+}
