@@ -42,6 +42,7 @@ json_text() { local s=${1//\\/\\\\}; printf '"%s"' "${s//\"/\\\"}"; }
 
 # locked NAME COMMAND...: runs COMMAND while holding the cache's lock NAME. The
 # lock is closed for the command's own children, so a server never inherits it.
+# COMMAND checks each of its steps: `set -e` does not hold inside.
 locked() {
 	local name=$1 fd rc=0; shift
 	mkdir -p "$cache"
@@ -81,9 +82,9 @@ with_progress() {
 unpack_tree() {
 	local name=$1 probe=$2 packages=$3 tree=$cache/$1 tmp
 	[ -e "$tree/$probe" ] && return 0
-	"$here/tools" mmdebstrap
+	"$here/tools" mmdebstrap || exit $?
 	rm -rf "$cache/$name".tmp.*
-	tmp=$(mktemp -d "$cache/$name.tmp.XXXXXX")
+	tmp=$(mktemp -d "$cache/$name.tmp.XXXXXX") || die "make a folder in $cache"
 	chmod 755 "$tmp"
 	if ! with_progress "unpacking $packages from Debian sid (about 400 MB, 10 s to 3 minutes)" \
 		mmdebstrap --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "3"' \
@@ -97,7 +98,7 @@ unpack_tree() {
 		missing "$probe in the packages $packages" "Debian sid has moved; adapt the package list in $here/$prog"
 	fi
 	rm -rf "$tree"
-	mv "$tmp/tree" "$tree"
+	mv "$tmp/tree" "$tree" || die "move the unpacked tree to $tree"
 	rmdir "$tmp"
 }
 
@@ -159,7 +160,9 @@ await_log() {
 
 # watch OWNER DIR...: hands the servers in DIR... to server-watch.
 watch() {
-	setsid "$here/server-watch" "$@" </dev/null >/dev/null 2>&1 &
+	local owner=$1 dir args=(); shift
+	for dir in "$@"; do args+=("$dir" "$(cat "$dir/pid" 2>/dev/null)"); done
+	setsid "$here/server-watch" "$owner" "${args[@]}" </dev/null >/dev/null 2>&1 &
 	disown $!
 }
 

@@ -31,7 +31,7 @@ make_mariadb_template() {
 	local template=$1 tmp
 	[ -d "$template" ] && return 0
 	rm -rf "$cache"/mariadb-template*
-	tmp=$(mktemp -d "$cache/mariadb-template.tmp.XXXXXX")
+	tmp=$(mktemp -d "$cache/mariadb-template.tmp.XXXXXX") || die "make a folder in $cache"
 	local s=$mariadb_tree/usr/share/mariadb
 	# What mariadb-install-db feeds to a server that has no tables yet.
 	{
@@ -43,6 +43,6 @@ make_mariadb_template() {
 	with_progress "initialising a data directory of MariaDB $mariadb_version" bash -c 'in=$1; shift; exec "$@" <"$in"' - \
 		"$tmp/bootstrap.sql" "${mariadbd[@]}" --bootstrap --datadir="$tmp/data" --max-allowed-packet=8M ||
 		{ rm -rf "$tmp"; die "initialise MariaDB's data directory"; }
-	mv "$tmp/data" "$template"
+	mv "$tmp/data" "$template" || die "move the data directory to $template"
 	rm -rf "$tmp"
 }

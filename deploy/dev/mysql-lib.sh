@@ -39,14 +39,14 @@ make_template() {
 	local template=$1 init=$2 tmp
 	[ -d "$template" ] && return 0
 	rm -rf "$cache"/mysql-template*
-	tmp=$(mktemp -d "$cache/mysql-template.tmp.XXXXXX")
+	tmp=$(mktemp -d "$cache/mysql-template.tmp.XXXXXX") || die "make a folder in $cache"
 	printf '%s\n' "$init" >"$tmp/init.sql"
 	with_progress "initialising a data directory of MySQL $mysql_version" \
 		"${mysqld[@]}" --initialize-insecure --datadir="$tmp/data" --init-file="$tmp/init.sql" \
 		--secure-file-priv=NULL --innodb-redo-log-capacity=16M || { rm -rf "$tmp"; die "initialise MySQL's data directory"; }
 	# A server_uuid belongs to one server; each copy makes its own.
 	rm -f "$tmp/data/auto.cnf"
-	mv "$tmp/data" "$template"
+	mv "$tmp/data" "$template" || die "move the data directory to $template"
 	rm -rf "$tmp"
 }
 
