@@ -1,8 +1,12 @@
 package binlog
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
 )
 
 // Finding is one reason why a server cannot be followed as it is.
@@ -29,4 +33,154 @@ func (e *PreflightError) Error() string {
 		fmt.Fprintf(&b, "\n  %s is %s, want %s: %s", f.Check, f.Got, f.Want, f.Fix)
 	}
 	return b.String()
+}
+
+// Preflight asks the server whether it can be followed, and returns a
+// *PreflightError with the complete list when it cannot. It makes one
+// connection of its own, and changes nothing. Sessions may override settings,
+// so the reader checks every event all the same.
+func (r *Reader) Preflight(ctx context.Context) error {
+	return r.preflight(ctx, func(*server) error { return nil })
+}
+
+// PreflightFrom is Preflight, and in the same list whether the reader can go on
+// from a saved position (nil: from Options.Start) without a hole.
+func (r *Reader) PreflightFrom(ctx context.Context, position []byte) error {
+	return r.preflight(ctx, func(s *server) error {
+		_, err := s.resume(&r.o, position)
+		return err
+	})
+}
+
+// preflight collects the findings; resume checks the position.
+func (r *Reader) preflight(ctx context.Context, resume func(*server) error) error {
+	c, err := r.o.dial(ctx, r.o.ConnectTimeout)
+	if err != nil {
+		return fmt.Errorf("shard %s: %w", r.o.Shard, err)
+	}
+	defer c.close()
+	vars, err := c.readVariables(ctx)
+	if err != nil {
+		return fmt.Errorf("shard %s: %w", r.o.Shard, err)
+	}
+	findings := r.o.settings(vars)
+	grants, err := c.grants(ctx, r.o.User)
+	if err != nil {
+		return fmt.Errorf("shard %s: %w", r.o.Shard, err)
+	}
+	findings = append(findings, grants...)
+	if len(findings) == 0 {
+		srv, err := c.inspect(ctx)
+		if err == nil {
+			err = resume(srv)
+		}
+		var stop *StopError
+		if errors.As(err, &stop) {
+			findings = append(findings, Finding{Check: "continuity", Got: stop.Reason, Want: "every transaction behind the position", Fix: stop.Hint})
+		} else if err != nil {
+			return fmt.Errorf("shard %s: %w", r.o.Shard, err)
+		}
+	}
+	r.warn(vars)
+	if len(findings) > 0 {
+		return &PreflightError{Shard: r.o.Shard, Findings: findings}
+	}
+	return nil
+}
+
+// requirement is a setting that must have one value.
+type requirement struct{ name, want, fix string }
+
+// requirements are the settings without which rows would be lost or garbled. A
+// setting that a server does not have any more is fixed to the value we need,
+// but for binlog_row_metadata, which old servers lack.
+var requirements = []requirement{
+	{"log_bin", "ON", "in my.cnf, [mysqld]: log_bin=binlog, then restart the server"},
+	{"binlog_format", "ROW", "SET PERSIST binlog_format = 'ROW'; and end the sessions that have another"},
+	{"binlog_row_image", "FULL", "SET PERSIST binlog_row_image = 'FULL'; and end the sessions that have another"},
+	{"binlog_row_metadata", "FULL", "SET PERSIST binlog_row_metadata = 'FULL'"},
+	{"binlog_row_value_options", "", "SET PERSIST binlog_row_value_options = ''; and end the sessions that have another"},
+}
+
+// settings returns the findings about settings.
+func (o *Options) settings(vars variables) []Finding {
+	var out []Finding
+	for _, q := range requirements {
+		got, ok := vars[q.name]
+		switch {
+		case ok && strings.EqualFold(got, q.want):
+		case ok:
+			out = append(out, Finding{q.name, orEmpty(got), orEmpty(q.want), q.fix})
+		case q.name == "binlog_row_metadata":
+			out = append(out, Finding{q.name, "unknown to version " + vars["version"], q.want, "upgrade the server to MySQL 8.0.1 or later, then " + q.fix})
+		}
+	}
+	if o.Position == ByGTID && vars["gtid_mode"] != "ON" {
+		out = append(out, Finding{"gtid_mode", orEmpty(vars["gtid_mode"]), "ON",
+			"SET PERSIST enforce_gtid_consistency = ON; then SET PERSIST gtid_mode = OFF_PERMISSIVE, ON_PERMISSIVE and ON, one after the other; or use position: file"})
+	}
+	if _, err := ParseUUID(vars["server_uuid"]); err != nil {
+		out = append(out, Finding{"server_uuid", orEmpty(vars["server_uuid"]), "a uuid", "remove auto.cnf from the data directory and restart the server"})
+	}
+	switch id := vars.number("server_id"); {
+	case id == 0:
+		out = append(out, Finding{"server_id", "0", "a number that no other server has", "SET PERSIST server_id = 1"})
+	case id == uint64(o.ServerID):
+		out = append(out, Finding{"server_id", fmt.Sprint(id) + ", the reader's own", "another than the reader's", "give the source another range of server_id"})
+	}
+	return out
+}
+
+// orEmpty shows an empty value.
+func orEmpty(s string) string {
+	if s == "" {
+		return "empty"
+	}
+	return s
+}
+
+// grants returns the findings about privileges. They are found by trying what
+// they allow, because roles and partial revokes make a list of grants say less
+// than it seems.
+func (c *conn) grants(ctx context.Context, user string) ([]Finding, error) {
+	account := "'" + user + "'"
+	if r, err := c.query(ctx, sqlUser); err == nil && r.RowNumber() == 1 {
+		if text, err := r.GetString(0, 0); err == nil {
+			name, host, _ := cutLast(text, "@")
+			account = "'" + name + "'@'" + host + "'"
+		}
+	}
+	var out []Finding
+	for _, p := range []struct {
+		privilege  string
+		statements []string
+	}{
+		{"REPLICATION SLAVE", []string{sqlReplicas, sqlReplicaOld}},
+		{"REPLICATION CLIENT", []string{sqlStatus, sqlStatusOld}},
+	} {
+		_, err := c.either(ctx, p.statements...)
+		switch serverCode(err) {
+		case 0:
+			if err != nil {
+				return nil, err
+			}
+		case mysql.ER_SPECIFIC_ACCESS_DENIED_ERROR, mysql.ER_ACCESS_DENIED_ERROR:
+			out = append(out, Finding{"privilege " + p.privilege, "missing", "granted", "GRANT " + p.privilege + " ON *.* TO " + account})
+		default:
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// warn logs what does not keep the reader from following, but may hurt.
+func (r *Reader) warn(vars variables) {
+	if v, ok := vars["sync_binlog"]; ok && v != "1" {
+		r.o.Logger.Warn("a crash of the server can take back what was read", "shard", r.o.Shard, "sync_binlog", v, "want", "1")
+	}
+	for _, name := range []string{"log_replica_updates", "log_slave_updates"} {
+		if v, ok := vars[name]; ok && v != "ON" {
+			r.o.Logger.Warn("as a replica, this server would not log what it is sent", "shard", r.o.Shard, name, v, "want", "ON")
+		}
+	}
 }

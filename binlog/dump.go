@@ -1,0 +1,106 @@
+package binlog
+
+import (
+	"context"
+	"fmt"
+	"math"
+)
+
+// dump is a running binlog dump.
+type dump struct {
+	c      *conn
+	framer framer
+	buffer packetBuffer
+}
+
+// startDump opens a connection and asks for the binlog from a position.
+func (r *Reader) startDump(ctx context.Context, from *Position) (*dump, error) {
+	o := &r.o
+	if o.Position == ByFile && from.Pos > math.MaxUint32 {
+		return nil, &StopError{Shard: o.Shard, File: from.File, Pos: from.Pos, Reason: "a dump cannot begin behind 4 GiB of a file",
+			Hint: "use position: gtid, or start at the next file"}
+	}
+	c, err := o.dial(ctx, o.ReadTimeout)
+	if err != nil {
+		return nil, err
+	}
+	err = o.prepareDump(ctx, c, r.uuid.String())
+	if err == nil && o.Position == ByGTID {
+		err = c.command(dumpGTID(o.ServerID, from.GTID))
+	} else if err == nil {
+		err = c.command(dumpFile(o.ServerID, from.File, uint32(from.Pos)))
+	}
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return &dump{c: c, buffer: packetBuffer{limit: o.MaxEvent}}, nil
+}
+
+// packetBuffer collects one packet and refuses one above its limit. It is
+// reused, and given up when a large packet had blown it up.
+type packetBuffer struct {
+	b     []byte
+	limit int
+	// refused is true once a packet was too large.
+	refused bool
+}
+
+// errPacketTooLarge says that an event is above Options.MaxEvent.
+type errPacketTooLarge struct{ limit int }
+
+// Error says how large an event may be.
+func (e *errPacketTooLarge) Error() string {
+	return fmt.Sprintf("an event is larger than the bound of %d bytes", e.limit)
+}
+
+// Write appends to the packet.
+func (p *packetBuffer) Write(b []byte) (int, error) {
+	if len(p.b)+len(b) > p.limit {
+		p.refused = true
+		return 0, &errPacketTooLarge{limit: p.limit}
+	}
+	p.b = append(p.b, b...)
+	return len(b), nil
+}
+
+// reset empties the buffer.
+func (p *packetBuffer) reset() {
+	if cap(p.b) > keepBuffer && len(p.b) <= keepBuffer {
+		p.b = nil
+	}
+	p.b = p.b[:0]
+}
+
+// The first byte of a packet of a dump.
+const (
+	packetEvent = 0x00
+	packetError = 0xff
+	packetEnd   = 0xfe
+)
+
+// next reads the next event, which is valid until the next call. It blocks
+// until the server sends one: a heartbeat at the least.
+func (d *dump) next() (event, error) {
+	d.buffer.reset()
+	if err := d.c.ReadPacketTo(&d.buffer); err != nil {
+		if d.buffer.refused {
+			// The library does not keep the cause.
+			return event{}, &errPacketTooLarge{limit: d.buffer.limit}
+		}
+		return event{}, fmt.Errorf("read binlog: %w", err)
+	}
+	packet := d.buffer.b
+	if len(packet) == 0 {
+		return event{}, fmt.Errorf("read binlog: an empty packet")
+	}
+	switch packet[0] {
+	case packetEvent:
+		return d.framer.next(packet[1:])
+	case packetError:
+		return event{}, fmt.Errorf("read binlog: %w", d.c.HandleErrorPacket(packet))
+	case packetEnd:
+		return event{}, errStreamEnded
+	}
+	return event{}, fmt.Errorf("read binlog: a packet begins with %#02x", packet[0])
+}

@@ -1,0 +1,166 @@
+package binlog
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// query takes a statement. Its text decides only whether a transaction begins
+// or ends, and whether rows changed without row events.
+func (m *machine) query(ev event, readAt time.Time) error {
+	q, err := parseQuery(ev.body)
+	if err != nil {
+		return m.stopWith(err, hintReport)
+	}
+	s := classify(q.text, q.mode)
+	if s.kind == begins {
+		return m.begin(ev, readAt)
+	}
+	if m.phase == between {
+		// A server without GTIDs logs a single statement by itself.
+		if m.o.Position == ByGTID {
+			return m.need(named)
+		}
+		if err := m.open(gtidEvent{}, ev.seconds, readAt); err != nil {
+			return err
+		}
+	}
+	switch s.kind {
+	case commits:
+		if err := m.need(inGroup); err != nil {
+			return err
+		}
+		return m.commit()
+	case rollsBack:
+		return m.rollback()
+	case saves:
+		return m.save(s.name)
+	case restores:
+		return m.restore(s.name)
+	}
+	if err := m.judge(&q, &s); err != nil && !m.accepted[m.tx.ID] {
+		return err
+	}
+	if m.phase == named {
+		return m.commit()
+	}
+	return nil
+}
+
+// begin takes BEGIN.
+func (m *machine) begin(ev event, readAt time.Time) error {
+	if m.phase == between && m.o.Position == ByFile {
+		if err := m.open(gtidEvent{}, ev.seconds, readAt); err != nil {
+			return err
+		}
+	}
+	if err := m.need(named); err != nil {
+		return err
+	}
+	m.phase = inGroup
+	return nil
+}
+
+// rollback takes ROLLBACK at the end of a group. A server writes one only
+// where a statement changed a table that cannot roll back. Which of the rows
+// stayed is not in the log, so it is an end only when there were none.
+func (m *machine) rollback() error {
+	if m.phase == named {
+		return m.commit()
+	}
+	if m.tx.Rows > 0 {
+		return m.stop("compare the tables that the transaction wrote, then start behind it",
+			"ROLLBACK behind %d row changes: those of transactional tables did not happen, those of others did, and the log does not tell them apart", m.tx.Rows)
+	}
+	return m.commit()
+}
+
+// save takes SAVEPOINT, which is no boundary of anything.
+func (m *machine) save(name string) error {
+	if err := m.need(inGroup); err != nil {
+		return err
+	}
+	m.savepoints = slices.DeleteFunc(m.savepoints, func(s savepoint) bool { return strings.EqualFold(s.name, name) })
+	m.savepoints = append(m.savepoints, savepoint{name: name, rows: m.tx.Rows})
+	return nil
+}
+
+// restore takes ROLLBACK TO. A server cuts the rows off before it writes them;
+// the statement itself is logged only where it could not.
+func (m *machine) restore(name string) error {
+	if err := m.need(inGroup); err != nil {
+		return err
+	}
+	var rows uint32
+	for _, s := range m.savepoints {
+		if strings.EqualFold(s.name, name) {
+			rows = s.rows
+		}
+	}
+	if m.tx.Rows > rows {
+		return m.stop("compare the tables that the transaction wrote, then start behind it",
+			"ROLLBACK TO a savepoint behind %d row changes, and the log does not tell which of them stayed", m.tx.Rows-rows)
+	}
+	return nil
+}
+
+// judge returns what stops the shard about a statement, if anything.
+func (m *machine) judge(q *query, s *statement) error {
+	switch s.kind {
+	case harmless:
+		return nil
+	case removes:
+		for _, t := range s.tables {
+			if database, table := m.names(q, t); m.o.Filter(database, table) {
+				return m.stop(m.behind(), "%s of %s.%s, which is followed: rows left or entered it without row events", s.verb, database, table)
+			}
+		}
+		return nil
+	case dropsDatabase:
+		database, _ := m.names(q, tableName{Database: s.name})
+		if m.o.FollowsDatabase(database) {
+			return m.stop(m.behind(), "DROP DATABASE %s, of which tables are followed: their rows left without row events", database)
+		}
+		return nil
+	case changesRows:
+		return m.stop("set binlog_format=ROW globally and end the sessions that have another; then compare the tables and start behind it",
+			"%s is logged as a statement: the rows that it changed are not in the binlog", s.verb)
+	case distributed:
+		return m.stop(hintXA, "%s: a distributed transaction may be rolled back after its rows were logged", s.verb)
+	}
+	return m.judgeUnclassified(q)
+}
+
+// judgeUnclassified stops at text that cannot be placed, unless the server
+// says that it concerns no followed database.
+func (m *machine) judgeUnclassified(q *query) error {
+	databases := q.updated
+	if !q.known || len(databases) == 0 {
+		databases = []string{q.database}
+	}
+	for _, name := range databases {
+		if m.lowerNames {
+			name = strings.ToLower(name)
+		}
+		if name == "" || m.o.FollowsDatabase(name) {
+			return m.stop(m.behind(), "a statement in database %q cannot be classified (it begins with %q)", name, firstWord(q.text))
+		}
+	}
+	return nil
+}
+
+// firstWord returns the first word of a statement, never more: the rest may
+// hold values.
+func firstWord(text []byte) string {
+	t := newLexer(text, lexMode{}).next()
+	if t.kind != tokenWord {
+		return ""
+	}
+	return upper(abridge(t.text))
+}
+
+// behind says how a person goes on behind a statement that stops the shard.
+func (m *machine) behind() string {
+	return "if the stream shall keep those rows as they were, accept transaction " + m.tx.ID + "; else rebuild what was made of the table"
+}

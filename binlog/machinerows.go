@@ -1,0 +1,154 @@
+package binlog
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"tailwater/change"
+)
+
+// tables are the table maps of a connection. open holds those of the statement
+// at hand, by table id: an id means something from its TABLE_MAP to the end of
+// the statement only. known keeps parsed maps for the next statement, where
+// the whole body is compared before one is taken, since ids are used again.
+type tables struct {
+	filter Filter
+	open   map[uint64]*knownTable
+	known  map[uint64]*knownTable
+}
+
+// knownTable is a parsed table map, and whether it is followed.
+type knownTable struct {
+	m        *tableMap
+	followed bool
+}
+
+// mostKnown bounds the cache; a server with more live tables parses some maps
+// again.
+const mostKnown = 10_000
+
+// clear forgets everything.
+func (t *tables) clear() {
+	clear(t.open)
+	clear(t.known)
+}
+
+// endStatement forgets which ids are open.
+func (t *tables) endStatement() { clear(t.open) }
+
+// add takes a TABLE_MAP.
+func (t *tables) add(body []byte) error {
+	id, db, name, err := tableMapName(body)
+	if err != nil {
+		return err
+	}
+	if t.open == nil {
+		t.open, t.known = map[uint64]*knownTable{}, map[uint64]*knownTable{}
+	}
+	if k := t.known[id]; k != nil && k.m.same(body) {
+		t.open[id] = k
+		return nil
+	}
+	m, err := parseTableMap(body)
+	if err != nil {
+		return fmt.Errorf("table %s.%s: %w", db, name, err)
+	}
+	if len(t.known) >= mostKnown {
+		clear(t.known)
+	}
+	k := &knownTable{m: m, followed: t.filter(m.Table().Database, m.Table().Name)}
+	t.known[id], t.open[id] = k, k
+	return nil
+}
+
+// tableMap takes a TABLE_MAP event.
+func (m *machine) tableMap(ev event) error {
+	if err := m.need(inGroup); err != nil {
+		return err
+	}
+	if err := m.tables.add(ev.body); err != nil {
+		return m.stopWith(err, "check binlog_row_metadata=FULL; else "+hintReport)
+	}
+	return nil
+}
+
+// The fields of a rows event's header that matter here.
+const (
+	// endOfStatement is the flag STMT_END.
+	endOfStatement = 0x01
+	// noTable is the id of an event that ends a statement and has no rows.
+	noTable = 0x00ffffff
+)
+
+// rows takes a rows event: every row counts, and those of followed tables go
+// to the handler.
+func (m *machine) rows(ev event) error {
+	if err := m.need(inGroup); err != nil {
+		return err
+	}
+	id, flags, err := rowsTableID(byte(ev.kind), ev.body)
+	if err != nil {
+		return m.stopWith(err, hintReport)
+	}
+	k := m.tables.open[id]
+	switch {
+	case k == nil && id == noTable:
+	case k == nil:
+		return m.stop(hintReport, "%v names table id %d, which no TABLE_MAP of its statement has", ev.kind, id)
+	case k.followed:
+		m.row.Table = k.m.Table()
+		if err := k.m.rows(byte(ev.kind), ev.body, m.onRow); err != nil {
+			return m.stopWith(m.inTable(k, err), hintRow)
+		}
+	default:
+		n, err := k.m.count(byte(ev.kind), ev.body)
+		if err != nil {
+			return m.stopWith(m.inTable(k, err), hintRow)
+		}
+		if uint64(m.tx.Rows)+uint64(n) > math.MaxUint32 {
+			return m.tooManyRows()
+		}
+		m.tx.Rows += uint32(n)
+	}
+	if flags&endOfStatement != 0 {
+		m.tables.endStatement()
+	}
+	return nil
+}
+
+// hintRow goes with a row that cannot be decoded.
+const hintRow = "check that binlog_row_image and binlog_row_metadata are FULL in every session; else " + hintReport
+
+// inTable adds the table to an error of its rows.
+func (m *machine) inTable(k *knownTable, err error) error {
+	t := k.m.Table()
+	return fmt.Errorf("table %s.%s: %w", t.Database, t.Name, err)
+}
+
+// tooManyRows stops a transaction whose rows no order key can number.
+func (m *machine) tooManyRows() error {
+	return m.stop("split the transaction on the source, and start behind it", "more than %d row changes in one transaction", uint32(math.MaxUint32))
+}
+
+// handRow numbers one row change and hands it over.
+func (m *machine) handRow(op change.Op, before, after change.Row) error {
+	if m.tx.Rows == math.MaxUint32 {
+		return m.tooManyRows()
+	}
+	m.tx.Rows++
+	m.row.Op, m.row.Row, m.row.Before, m.row.After = op, m.tx.Rows, before, after
+	return handed(m.h.Row(&m.tx, &m.row))
+}
+
+// names reports the database and table that a statement means.
+func (m *machine) names(q *query, t tableName) (database, table string) {
+	database, table = t.Database, t.Name
+	if database == "" {
+		database = q.database
+	}
+	if m.lowerNames {
+		database, table = strings.ToLower(database), strings.ToLower(table)
+	}
+	return database, table
+}

@@ -1,0 +1,157 @@
+package binlog
+
+import (
+	"fmt"
+)
+
+// server is what a server says about itself and its binlog.
+type server struct {
+	vars  variables
+	sets  gtidSets
+	files []binlogFile
+	end   place
+}
+
+// gtids reports whether every new transaction of the server has a GTID.
+func (s *server) gtids() bool { return s.vars["gtid_mode"] == "ON" }
+
+// resume returns where a reader begins on this server: at its saved position,
+// or at its start. It refuses, with the missing interval and the choices,
+// whatever would leave a hole.
+func (s *server) resume(o *Options, saved []byte) (*Position, error) {
+	stop := func(hint, format string, args ...any) (*Position, error) {
+		return nil, &StopError{Shard: o.Shard, Reason: fmt.Sprintf(format, args...), Hint: hint}
+	}
+	if o.Position == ByGTID && !s.gtids() {
+		return stop("SET GLOBAL gtid_mode step by step to ON, or use position: file", "gtid_mode is %q, and the position is kept by GTID", s.vars["gtid_mode"])
+	}
+	if saved == nil {
+		from, _ := parseStart(o.Start)
+		return s.begin(o, from)
+	}
+	p, err := ParsePosition(saved)
+	if err != nil {
+		return stop("restore the position, or remove it to begin at start", "the saved position cannot be read: %v", err)
+	}
+	if o.Position == ByFile {
+		return s.continueFile(o, p)
+	}
+	if p.GTID == nil {
+		return stop("use position: file, or give start: gtid:<set> and remove the position", "the saved position holds no GTID set")
+	}
+	if err := s.covers(o, p.GTID, "the saved position"); err != nil {
+		return nil, err
+	}
+	if p.ServerUUID != s.vars["server_uuid"] {
+		// Another server: its files are not the ones we know.
+		p.ServerUUID, p.File, p.Pos = s.vars["server_uuid"], "", 0
+		return p, nil
+	}
+	if f, ok := s.file(p.File); ok && f.size < p.Pos {
+		return s.shorter(o, p, f)
+	}
+	return p, nil
+}
+
+// begin returns the start of a shard without a saved position.
+func (s *server) begin(o *Options, from start) (*Position, error) {
+	p := &Position{Flavor: o.Flavor, ServerUUID: s.vars["server_uuid"]}
+	switch from.kind {
+	case startLatest:
+		p.File, p.Pos = s.end.file, s.end.pos
+		if o.Position == ByGTID {
+			p.GTID = s.sets.executed.Clone()
+		}
+		return p, nil
+	case startGTID:
+		p.GTID = from.set
+		return p, s.covers(o, p.GTID, "start")
+	case startFile:
+		p.File, p.Pos = from.file, from.pos
+		return s.continueFile(o, p)
+	}
+	if err := s.complete(o); err != nil {
+		return nil, err
+	}
+	if o.Position == ByGTID {
+		p.GTID = &GTIDSet{}
+		return p, nil
+	}
+	p.File, p.Pos = s.files[0].name, firstEvent
+	return p, nil
+}
+
+// complete reports whether the server still has its binlogs from the first on.
+func (s *server) complete(o *Options) error {
+	const choices = "start: latest follows what comes from now on; %s begins with the oldest binlog left; both leave out what was purged"
+	if s.gtids() && !s.sets.purged.IsEmpty() {
+		return &StopError{Shard: o.Shard, Reason: fmt.Sprintf("start: earliest, but the server has purged %v", s.sets.purged),
+			Hint: fmt.Sprintf(choices, fmt.Sprintf("start: gtid:%v", s.sets.purged))}
+	}
+	if len(s.files) == 0 {
+		return &StopError{Shard: o.Shard, Reason: "the server lists no binlog", Hint: "start it with log_bin"}
+	}
+	if n, ok := fileOrdinal(s.files[0].name); !s.gtids() && (!ok || n != 1) {
+		return &StopError{Shard: o.Shard, Reason: fmt.Sprintf("start: earliest, but the server has purged the binlogs before %s", s.files[0].name),
+			Hint: fmt.Sprintf(choices, fmt.Sprintf("start: file:%s:%d", s.files[0].name, firstEvent))}
+	}
+	return nil
+}
+
+// covers reports whether a reader that has set can go on at this server:
+// purged ⊆ set ⊆ executed.
+func (s *server) covers(o *Options, set *GTIDSet, what string) error {
+	if extra := set.Minus(s.sets.executed); !extra.IsEmpty() {
+		return &StopError{Shard: o.Shard, Reason: fmt.Sprintf("%s holds %v, which server %s has never executed", what, extra, s.vars["server_uuid"]),
+			Hint: "the server was reset or restored, or a fail-over lost transactions that are already in the stream: point the shard to a server that has them, or start anew"}
+	}
+	if missing := s.sets.purged.Minus(set); !missing.IsEmpty() {
+		return &StopError{Shard: o.Shard, Reason: fmt.Sprintf("server %s has purged %v, which %s does not hold", s.vars["server_uuid"], missing, what),
+			Hint: "point the shard to a server that still has them, or restore the binlogs, or start anew: start: latest, or start: gtid:<set>, leave them out"}
+	}
+	return nil
+}
+
+// file returns the named file of the server.
+func (s *server) file(name string) (binlogFile, bool) {
+	for _, f := range s.files {
+		if f.name == name {
+			return f, true
+		}
+	}
+	return binlogFile{}, false
+}
+
+// continueFile checks a position by file: it means something on its own server
+// only, while the file is there and at least as long.
+func (s *server) continueFile(o *Options, p *Position) (*Position, error) {
+	stop := func(hint, format string, args ...any) (*Position, error) {
+		return nil, &StopError{Shard: o.Shard, File: p.File, Pos: p.Pos, Reason: fmt.Sprintf(format, args...), Hint: hint}
+	}
+	if p.ServerUUID != s.vars["server_uuid"] {
+		return stop("point the shard to the server that it followed, or use position: gtid, or start anew",
+			"the position belongs to server %s, and this is %s: a file of the same name there holds something else", p.ServerUUID, s.vars["server_uuid"])
+	}
+	if p.File == "" {
+		return stop("use position: gtid, or remove the position and give start: file:<name>:<offset>", "the saved position holds no file")
+	}
+	f, ok := s.file(p.File)
+	if !ok {
+		oldest := "none"
+		if len(s.files) > 0 {
+			oldest = s.files[0].name
+		}
+		return stop("restore the binlogs, or start anew: start: latest leaves out what is missing", "the server no longer has that file; its oldest is %s", oldest)
+	}
+	if f.size < p.Pos {
+		return s.shorter(o, p, f)
+	}
+	return p, nil
+}
+
+// shorter refuses a file that ends before the saved position.
+func (s *server) shorter(o *Options, p *Position, f binlogFile) (*Position, error) {
+	return nil, &StopError{Shard: o.Shard, File: p.File, Pos: p.Pos,
+		Reason: fmt.Sprintf("the server's file ends at %d, before the saved position: it lost the end of its binlog in a crash, or was reset", f.size),
+		Hint:   "set sync_binlog=1; compare the tables, because rows in the stream may no longer exist; then start anew"}
+}

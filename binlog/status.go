@@ -1,0 +1,54 @@
+package binlog
+
+import "time"
+
+// Status is what a reader is doing.
+type Status struct {
+	// Connected is true from the first event of a connection to its end.
+	Connected bool
+	// ServerVersion, ServerUUID and ServerID are of the server last connected to.
+	ServerVersion string
+	ServerUUID    string
+	ServerID      uint32
+	// File and Pos are behind the last event read.
+	File string
+	Pos  uint64
+	// GTID is the text of the executed set at the position last handed over;
+	// empty where it is not known.
+	GTID string
+	// LastEvent and LastHeartbeat are when the reader got them, by its own clock.
+	LastEvent     time.Time
+	LastHeartbeat time.Time
+	// LastCommitMicros is the commit time of the last transaction handed over,
+	// as the source says it.
+	LastCommitMicros int64
+	// Transactions, Events and Bytes count what was read since New.
+	Transactions uint64
+	Events       uint64
+	Bytes        uint64
+}
+
+// Status returns a snapshot.
+func (r *Reader) Status() Status {
+	r.mu.Lock()
+	st, position := r.status, append([]byte(nil), r.position...)
+	r.mu.Unlock()
+	if p, err := ParsePosition(position); err == nil && p.GTID != nil {
+		st.GTID = p.GTID.String()
+	}
+	return st
+}
+
+// set changes the status.
+func (r *Reader) set(change func(*Status)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(&r.status)
+}
+
+// handOver notes a position that the handler gets.
+func (r *Reader) handOver(position []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.position = append(r.position[:0], position...)
+}
