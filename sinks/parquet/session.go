@@ -343,7 +343,7 @@ func (s *session) finish(ctx context.Context, p *part, m *Manifest, rows []row) 
 		for _, f := range done.Files {
 			st.Bytes += uint64(f.Bytes)
 		}
-		st.LastCommit = now
+		st.LastCommit, st.Err = now, nil
 	})
 	return nil
 }

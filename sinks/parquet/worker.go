@@ -133,6 +133,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 }
 
+// settled is how long a session must go well before the error of the one
+// before it is forgotten; a commit makes it forgotten at once.
+const settled = 10 * time.Second
+
 // session works from the end of the chains until an error or the end of ctx.
 func (w *Worker) session(ctx context.Context) error {
 	s := &session{w: w, o: &w.o, schemas: schemas{store: w.o.Store, view: w.o.View}}
@@ -140,10 +144,13 @@ func (w *Worker) session(ctx context.Context) error {
 		return err
 	}
 	defer s.consumer.Close()
-	w.update(func(st *Status) { st.Err = nil })
+	began := w.o.Now()
 	for ctx.Err() == nil {
 		if err := s.step(ctx); err != nil && ctx.Err() == nil {
 			return err
+		}
+		if w.o.Now().Sub(began) > settled {
+			w.update(func(st *Status) { st.Err = nil })
 		}
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.o.Grace)
