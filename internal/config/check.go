@@ -60,7 +60,7 @@ func refer[T any](l *loader, at, name, sectionName string, entries map[string]*T
 	if meant := closest(name, slices.Sorted(maps.Keys(entries))); meant != "" {
 		f.Fix, f.Suggestion = meant, "did you mean `"+meant+"`?"
 	} else if len(entries) > 0 && len(entries) <= 20 {
-		f.Suggestion = sectionName + " has " + strings.Join(slices.Sorted(maps.Keys(entries)), ", ")
+		f.Suggestion = "known are " + strings.Join(slices.Sorted(maps.Keys(entries)), ", ")
 	}
 	return false
 }

@@ -9,15 +9,11 @@ import (
 
 	"tailwater/change"
 	"tailwater/internal/view"
+	"tailwater/windowing"
 )
 
 // DefaultMemory is limits.memory when it is absent and the control group allows.
 const DefaultMemory Size = 512 << 20
-
-// MaxWriteDelay is the longest that a write to the window store is taken to be
-// under way. What a lost store must be able to rebuild is retain, lateness and
-// this.
-const MaxWriteDelay = 10 * time.Minute
 
 // viewColumns are the columns that a view is known to have; open means that it
 // copies all of a table's, which only the table knows.
@@ -45,7 +41,7 @@ func (l *loader) column(at, viewName, column string, all map[string]viewColumns)
 	if !ok || c.open || column == "" || !l.known(at) {
 		return
 	}
-	if strings.HasPrefix(column, "_") || slices.ContainsFunc(c.names, func(s string) bool { return change.EqualFold(s, column) }) {
+	if slices.Contains(c.names, column) {
 		return
 	}
 	f := l.at(at, "unknown-reference", "view `%s` has no column `%s`", viewName, column)
@@ -78,6 +74,7 @@ func (l *loader) checkWindows(c *Config, columns map[string]viewColumns) *Resolv
 			}
 		}
 		l.syntaxOf(at+".where", m.Where)
+		l.checkSize(c, at, m)
 		if m.Lateness > longest {
 			longest, longestAt = m.Lateness, at+".lateness"
 		}
@@ -85,6 +82,32 @@ func (l *loader) checkWindows(c *Config, columns map[string]viewColumns) *Resolv
 	}
 	l.checkRetain(c, longest, longestAt)
 	return r
+}
+
+// maxWindows bounds the windows of one metric that a store keeps at once.
+const maxWindows = 100_000
+
+// checkSize compares the length of a metric's windows with how long they are
+// kept.
+func (l *loader) checkSize(c *Config, at string, m *Metric) {
+	at += ".size"
+	if !l.has(at) {
+		at = "windows.defaults.size"
+	}
+	if !l.known(at, "windows.store.retain") || m.Size == 0 {
+		return
+	}
+	retain := c.Windows.Store.Retain
+	switch {
+	case m.Size%time.Second != 0:
+		l.at(at, "out-of-range", "size is %s, and windows are whole seconds long", m.Size)
+	case retain < m.Size:
+		l.at(at, "out-of-range", "size is %s and windows.store.retain %s: a window would be gone before its end", short(m.Size), short(retain)).
+			Suggestion = "raise windows.store.retain"
+	case retain/m.Size > maxWindows:
+		l.at(at, "out-of-range", "windows of %s, kept for %s, are more than %d at once", short(m.Size), short(retain), maxWindows).
+			Suggestion = "raise size or lower windows.store.retain"
+	}
 }
 
 // inherit fills what a metric leaves to the defaults.
@@ -107,7 +130,7 @@ func (l *loader) checkRetain(c *Config, lateness time.Duration, latenessAt strin
 	if !l.known(retain, age, latenessAt, "windows.defaults.lateness") {
 		return
 	}
-	need := c.Windows.Store.Retain + lateness + MaxWriteDelay
+	need := c.Windows.Store.Retain + lateness + windowing.DefaultWriteDelay
 	if need <= c.Stream.Retention.Age {
 		return
 	}
@@ -118,7 +141,7 @@ func (l *loader) checkRetain(c *Config, lateness time.Duration, latenessAt strin
 		at = latenessAt
 	}
 	l.at(at, "out-of-range", "windows are kept for %s, stay open for %s more and may be written %s late, and the stream keeps %s: a lost store could not be rebuilt",
-		short(c.Windows.Store.Retain), short(lateness), short(MaxWriteDelay), short(c.Stream.Retention.Age)).
+		short(c.Windows.Store.Retain), short(lateness), short(windowing.DefaultWriteDelay), short(c.Stream.Retention.Age)).
 		Suggestion = fmt.Sprintf("raise stream.retention.age to %s or lower windows.store.retain", short(need))
 }
 
@@ -191,6 +214,9 @@ func (l *loader) checkLake(c *Config, columns map[string]viewColumns) *ResolvedL
 	return r
 }
 
+// alwaysThere are the members of every event that a layout may go by.
+var alwaysThere = []string{"_op", "_shard"}
+
 // layouts resolves the layouts of one view.
 func (l *loader) layouts(at, viewName string, layouts []Layout, columns map[string]viewColumns) []ResolvedLayout {
 	if len(layouts) == 0 {
@@ -210,9 +236,11 @@ func (l *loader) layouts(at, viewName string, layouts []Layout, columns map[stri
 		}
 		for j, level := range layout.By {
 			by := fmt.Sprintf("%s.by[%d]", path, j)
-			l.column(by, viewName, level.Column, columns)
-			if slices.Contains(layout.By[:j], level) {
-				l.at(by, "duplicate-key", "`%s` is a level twice", level)
+			if !slices.Contains(alwaysThere, level.Column) {
+				l.column(by, viewName, level.Column, columns)
+			}
+			if slices.ContainsFunc(layout.By[:j], func(o Level) bool { return strings.EqualFold(o.directory(), level.directory()) }) {
+				l.at(by, "duplicate-key", "two levels would be called `%s`", level.directory())
 			}
 		}
 		all = append(all, ResolvedLayout{View: viewName, Name: name, By: layout.By})

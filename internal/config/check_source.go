@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -277,8 +278,8 @@ func (l *loader) checkTimes(at string, s *Source) {
 	if l.known(every, stall) && s.Heartbeat.StallAfter <= s.Heartbeat.Every {
 		l.at(l.either(stall, every), "out-of-range", "stall_after is %s and heartbeats come every %s: a healthy shard would count as stalled", s.Heartbeat.StallAfter, s.Heartbeat.Every)
 	}
-	if l.known(every, read) && s.Connect.ReadTimeout < 2*s.Heartbeat.Every {
-		l.at(l.either(read, every), "out-of-range", "read_timeout is %s, less than two heartbeats of %s", s.Connect.ReadTimeout, s.Heartbeat.Every)
+	if l.known(every, read) && s.Connect.ReadTimeout < 3*s.Heartbeat.Every {
+		l.at(l.either(read, every), "out-of-range", "read_timeout is %s, less than three heartbeats of %s", s.Connect.ReadTimeout, s.Heartbeat.Every)
 	}
 	if l.known(low, high) && s.Connect.Retry.Min > s.Connect.Retry.Max {
 		l.at(l.either(low, high), "out-of-range", "retry.min is %s, more than retry.max, which is %s", s.Connect.Retry.Min, s.Connect.Retry.Max)
@@ -334,8 +335,11 @@ func (l *loader) serverIDs(at string, c *Config, name string, s *Source, shards 
 		return
 	}
 	if s.ServerID.Len() < len(shards) {
-		l.at(at, "out-of-range", "%s holds %d ids for %d shards", s.ServerID, s.ServerID.Len(), len(shards)).
-			Fix = IDRange{s.ServerID.First, s.ServerID.First + uint32(len(shards)) - 1}.String()
+		f := l.at(at, "out-of-range", "%s holds %d server ids for %d shards", s.ServerID, s.ServerID.Len(), len(shards))
+		if last := uint64(s.ServerID.First) + uint64(len(shards)) - 1; last <= math.MaxUint32 {
+			f.Fix = IDRange{s.ServerID.First, uint32(last)}.String()
+			f.Suggestion = "did you mean `" + f.Fix + "`?"
+		}
 		return
 	}
 	for i := range shards {

@@ -18,10 +18,7 @@ const minSalt = 16
 // checkTables follows the references of tables and looks at their masks.
 func (l *loader) checkTables(c *Config) {
 	used := map[string]bool{}
-	for _, v := range c.Views {
-		if v == nil {
-			return
-		}
+	for _, v := range sorted(c.Views) {
 		used[v.From] = true
 	}
 	for name, t := range sorted(c.Tables) {
@@ -29,22 +26,23 @@ func (l *loader) checkTables(c *Config) {
 		refer(l, at+".from.source", t.From.Source, "sources", c.Sources)
 		l.checkKey(at+".key", t.Key)
 		l.checkSalt(at, t.Masking, t.MaskingSalt, false)
-		if !used[name] && len(c.Views) > 0 && allKnown(l, c.Views) {
+		if !used[name] && l.allFrom(c) {
 			l.warn(at, "unused", "no view selects from `%s`: it is not read", name)
 		}
 	}
 }
 
-// allKnown reports whether every view says which table it is from.
-func allKnown(l *loader, views map[string]*View) bool {
-	for name, v := range views {
-		if !l.known("views."+name+".from") || v.From == "" {
+// allFrom reports whether every view is from a table that is there.
+func (l *loader) allFrom(c *Config) bool {
+	for name, v := range c.Views {
+		if v == nil || !l.known("views."+name+".from") || c.Tables[v.From] == nil {
 			return false
 		}
 	}
-	return true
+	return len(c.Views) > 0
 }
 
+// checkKey finds columns that a key names twice.
 func (l *loader) checkKey(at string, key []string) {
 	for i, k := range key {
 		if slices.ContainsFunc(key[:i], func(s string) bool { return change.EqualFold(s, k) }) {

@@ -137,6 +137,11 @@ func dropRunes(s string, n int) string {
 // secretKey matches the keys whose values are hidden whatever they are.
 var secretKey = regexp.MustCompile(`(?i)pass|pwd|secret|salt|token|credential`)
 
+// isSecretKey reports whether a key is one of a secret, or probably meant to be.
+func isSecretKey(key string) bool {
+	return secretKey.MatchString(key) || closest(key, []string{"password", "passphrase", "secret", "salt", "token", "masking_salt"}) != ""
+}
+
 // linkKey matches the keys whose values may carry a password inside.
 var linkKey = regexp.MustCompile(`(?i)dsn|url|uri`)
 
@@ -150,7 +155,7 @@ func (d *document) hideSecrets(n *yaml.Node, depth int) {
 		if n.Kind == yaml.MappingNode && i%2 == 1 {
 			key := n.Content[i-1].Value
 			switch {
-			case secretKey.MatchString(key):
+			case isSecretKey(key):
 				d.hideAll(child, depth)
 			case linkKey.MatchString(key):
 				d.hideScalar(child, credentials)

@@ -14,6 +14,7 @@ var patterns = map[string]struct {
 		"letters, digits, _ and -, not first the last two, at most 63 in all"},
 	"column": {regexp.MustCompile(`^[\p{L}_$][\p{L}\p{N}_$ .-]{0,127}$`),
 		"a letter or _, then letters, digits and _"},
+	"level": {regexp.MustCompile(`^[A-Za-z0-9_]{1,128}$`), "letters, digits and _"},
 	"address": {regexp.MustCompile(`^(\[[0-9A-Fa-f:.%a-z]+\]|[A-Za-z0-9_.-]*):([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$`),
 		"host:port, such as 127.0.0.1:8080 or [::1]:8080"},
 	"prefix": {regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,64}$`),

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strconv"
 	"time"
 
 	"tailwater/internal/view"
@@ -47,6 +48,20 @@ type Shard struct {
 	Password      Secret
 	TLS           TLS
 	ServerID      uint32
+}
+
+// Host returns the host and port of a shard that is reached over TCP, and
+// nothing for one that is reached over a socket.
+func (s *Shard) Host() (host string, port uint16) {
+	if s.Network != "tcp" {
+		return "", 0
+	}
+	host, text := hostPort(s.Addr)
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return host, 0
+	}
+	return host, uint16(n)
 }
 
 // ResolvedWindows is the windows section with complete metrics.

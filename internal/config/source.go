@@ -47,7 +47,7 @@ type Address struct {
 
 // Heartbeat says when a shard counts as stalled.
 type Heartbeat struct {
-	Every      time.Duration `key:"every" default:"5s" range:"100ms..1h" doc:"How often the server says that it is there while nothing happens."`
+	Every      time.Duration `key:"every" default:"1s" range:"100ms..1s" doc:"How often the server says that it is there while nothing happens. The watermark of an idle shard moves with it, so it is never more than a second."`
 	StallAfter time.Duration `key:"stall_after" default:"15s" range:"1s..24h" doc:"Silence after which a shard counts as stalled; more than every."`
 }
 
@@ -59,7 +59,7 @@ type Connect struct {
 	Key         string        `key:"key" doc:"PEM file of its key."`
 	ServerName  string        `key:"server_name" doc:"Name that the certificate must carry, when it is not the host's."`
 	Timeout     time.Duration `key:"timeout" default:"10s" range:"100ms..10m" doc:"Bound of making a connection."`
-	ReadTimeout time.Duration `key:"read_timeout" default:"30s" range:"1s..1h" doc:"Silence on a connection after which it is given up; at least twice heartbeat.every."`
+	ReadTimeout time.Duration `key:"read_timeout" default:"30s" range:"1s..1h" doc:"Silence on a connection after which it is given up; at least three times heartbeat.every."`
 	Retry       Retry         `key:"retry" doc:"Pauses between attempts to connect again; each doubles the one before, with jitter."`
 }
 

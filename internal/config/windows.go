@@ -24,10 +24,10 @@ type WindowStore struct {
 type WindowDefaults struct {
 	_ struct{} `later:"time"`
 
-	Size          time.Duration `key:"size" default:"5m" range:"1s..744h" doc:"Length of a window. Windows are half-open and aligned to the Unix epoch in UTC."`
+	Size          time.Duration `key:"size" default:"5m" range:"1s..744h" doc:"Length of a window, in whole seconds. Windows are half-open and aligned to the Unix epoch in UTC."`
 	Lateness      time.Duration `key:"lateness" default:"0s" range:"0s..24h" doc:"How long a window stays open after its end."`
 	OnLate        string        `key:"on_late" default:"revise" enum:"revise|drop" later:"dead_letter" doc:"What a row does that comes after its window closed: revise publishes the window again, drop counts the row and leaves the window."`
-	WaitForShards time.Duration `key:"wait_for_shards" default:"2m" range:"0s..24h" doc:"How long, in log time, one silent shard may hold a window open. The window is then published as incomplete, the shard named."`
+	WaitForShards time.Duration `key:"wait_for_shards" default:"2m" range:"0s..24h" doc:"How long, in log time, one silent shard may hold a window open. The window is then published as incomplete, the shard named. 0s waits for ever."`
 }
 
 // Metric is one value per window and group.
@@ -40,10 +40,10 @@ type Metric struct {
 	Where         Expr          `key:"where" doc:"CEL condition over the view's columns."`
 	GroupBy       []string      `key:"group_by" doc:"Columns of the view; one value for each combination."`
 	MaxGroups     int           `key:"max_groups" default:"100000" range:"1..10000000" doc:"Groups in one window above which the metric stops, named, rather than fill the store."`
-	Size          time.Duration `key:"size" inherit:"windows.defaults.size" range:"1s..744h" doc:"Length of a window."`
+	Size          time.Duration `key:"size" inherit:"windows.defaults.size" range:"1s..744h" doc:"Length of a window, in whole seconds."`
 	Unit          string        `key:"unit" doc:"Unit of the value, for people."`
 	Time          string        `key:"time" default:"commit" enum:"commit" doc:"Which time puts an event into a window: commit is that of its transaction."`
 	OnLate        string        `key:"on_late" inherit:"windows.defaults.on_late" enum:"revise|drop" later:"dead_letter" doc:"What a late row does."`
 	Lateness      time.Duration `key:"lateness" inherit:"windows.defaults.lateness" range:"0s..24h" doc:"How long a window stays open after its end."`
-	WaitForShards time.Duration `key:"wait_for_shards" inherit:"windows.defaults.wait_for_shards" range:"0s..24h" doc:"How long one silent shard may hold a window open."`
+	WaitForShards time.Duration `key:"wait_for_shards" inherit:"windows.defaults.wait_for_shards" range:"0s..24h" doc:"How long one silent shard may hold a window open; 0s is for ever."`
 }

@@ -1,0 +1,98 @@
+package config
+
+import (
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Bounds of the walk: a file of a few lines can name billions of nodes through
+// its aliases, or itself.
+const (
+	maxVisited  = 200_000
+	maxDepth    = 64
+	maxFindings = 500
+)
+
+// loader walks the node tree of one file. It goes on after every mistake.
+type loader struct {
+	doc      *document
+	env      Lookup
+	lint     bool
+	findings Findings
+	visited  int
+	depth    int
+	spent    bool
+}
+
+// report adds an error at a line and column.
+func (l *loader) report(at string, line, column int, code, format string, args ...any) *Finding {
+	if len(l.findings) >= maxFindings {
+		return &Finding{}
+	}
+	excerpt, caret := l.doc.excerpt(line, column)
+	l.findings = append(l.findings, Finding{
+		Severity: Error, Code: code, Message: fmt.Sprintf(format, args...), Path: at,
+		File: l.doc.file, Line: line, Column: column, Excerpt: excerpt, caret: caret,
+	})
+	return &l.findings[len(l.findings)-1]
+}
+
+// on adds an error at a node.
+func (l *loader) on(at string, n *yaml.Node, code, format string, args ...any) *Finding {
+	return l.report(at, n.Line, n.Column, code, format, args...)
+}
+
+// at adds an error at the value of a path, at the key of a whole section, or at
+// what is nearest.
+func (l *loader) at(at string, code, format string, args ...any) *Finding {
+	if m, ok := l.doc.marks[at]; ok && (m.key == nil || m.value.Kind == yaml.ScalarNode) {
+		return l.on(at, m.value, code, format, args...)
+	}
+	line, column := l.doc.near(at)
+	return l.report(at, line, column, code, format, args...)
+}
+
+// warn is at for warnings.
+func (l *loader) warn(at string, code, format string, args ...any) *Finding {
+	f := l.at(at, code, format, args...)
+	f.Severity = Warning
+	return f
+}
+
+// within adds an error at an offset of a scalar's text.
+func (l *loader) within(at string, n *yaml.Node, offset int, err error) *Finding {
+	e := asTextError(err)
+	line, column := l.doc.locate(n, offset)
+	f := l.report(at, line, column, e.code, "%s", e.msg)
+	if e.fix != "" {
+		f.Fix, f.Suggestion = e.fix, fmt.Sprintf("did you mean `%s`?", e.fix)
+	}
+	return f
+}
+
+// enter counts a visit and follows an alias. It returns nil where the walk
+// must not go on; leave undoes it otherwise.
+func (l *loader) enter(at string, n *yaml.Node) *yaml.Node {
+	if l.spent {
+		return nil
+	}
+	l.visited++
+	l.depth++
+	if l.visited > maxVisited || l.depth > maxDepth {
+		l.spent = true
+		l.on(at, n, "too-large", "aliases or nesting make this file larger than %d values or deeper than %d levels", maxVisited, maxDepth)
+		return nil
+	}
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.Style&yaml.TaggedStyle != 0 {
+		l.on(at, n, "yaml-tag", "tags such as %s are not supported: remove it", n.Tag)
+		l.depth--
+		return nil
+	}
+	return n
+}
+
+func (l *loader) leave() { l.depth-- }
