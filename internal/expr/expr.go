@@ -1,63 +1,223 @@
-// Package expr compiles and evaluates the expressions of a configuration:
-// the conditions of views and metrics and the values of computed columns.
 package expr
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
 	"tailwater/change"
 )
 
-// SyntaxError is a mistake in the text of an expression, found before any row.
-type SyntaxError struct {
-	// Offset is where the mistake stands, in bytes from the expression's start.
-	Offset int
-	// Msg says what is wrong, Hint what to write instead. Hint may be empty.
-	Msg, Hint string
+// EvalError is a row on which an expression fails. It holds no value of the row.
+type EvalError struct {
+	// Expr is the text of the expression.
+	Expr string
+	// Columns are the names of the columns to blame: one when it is known,
+	// else all that the failing part reads.
+	Columns []string
+	// Msg says what is wrong.
+	Msg string
 }
 
-// Error names the offset, the mistake and the hint.
-func (e *SyntaxError) Error() string { return e.Msg }
+// Error names the expression, its columns and what is wrong.
+func (e *EvalError) Error() string {
+	s := fmt.Sprintf("evaluate expression %q", e.Expr)
+	switch len(e.Columns) {
+	case 0:
+	case 1:
+		s += ", column " + e.Columns[0]
+	default:
+		s += ", columns " + strings.Join(e.Columns, ", ")
+	}
+	return s + ": " + e.Msg
+}
 
-// Predicate is a compiled condition over the columns of a row.
-type Predicate struct{}
+// compiled is what predicates and values share.
+type compiled struct {
+	src  string
+	cols []change.Column
+	// reads are the indexes of the columns that are read, ascending.
+	reads []int
+}
 
-// Value is a compiled expression that gives a value.
-type Value struct{}
+func newCompiled(src string, cols []change.Column, root *node) compiled {
+	c := compiled{src: src, cols: cols}
+	root.walk(func(n *node) {
+		if n.op == opLeaf && !slices.Contains(c.reads, n.col) {
+			c.reads = append(c.reads, n.col)
+		}
+	})
+	slices.Sort(c.reads)
+	return c
+}
 
-var errNotBuilt = errors.New("compile expression: not built")
+// Columns returns the indexes of the columns that the expression reads,
+// ascending.
+func (c *compiled) Columns() []int { return slices.Clone(c.reads) }
 
-// CompilePredicate compiles a condition over the columns.
-func CompilePredicate(src string, cols []change.Column) (*Predicate, error) { return nil, errNotBuilt }
+// String returns the text of the expression.
+func (c *compiled) String() string { return c.src }
 
-// Eval reports whether the condition is true for the row: neither false nor NULL.
-func (p *Predicate) Eval(row change.Row) (bool, error) { return false, errNotBuilt }
+// wrap gives an error of evaluation its context.
+func (c *compiled) wrap(err error) error {
+	e := &EvalError{Expr: c.src, Msg: err.Error()}
+	if f := (*fault)(nil); errors.As(err, &f) && f.col != "" {
+		e.Columns = []string{f.col}
+		return e
+	}
+	for _, i := range c.reads {
+		e.Columns = append(e.Columns, c.cols[i].Name)
+	}
+	return e
+}
 
-// Columns returns the indexes of the columns that the condition reads, ascending.
-func (p *Predicate) Columns() []int { return nil }
+// present fails when the row lacks a column that is read: a row image without
+// it has no value, and NULL would be a wrong one.
+func (c *compiled) present(row change.Row) error {
+	for _, i := range c.reads {
+		if row.State(i) == change.Absent {
+			return &EvalError{Expr: c.src, Columns: []string{c.cols[i].Name}, Msg: "the row image does not carry the column"}
+		}
+	}
+	return nil
+}
 
-// CompileValue compiles an expression that gives a value.
-func CompileValue(src string, cols []change.Column) (*Value, error) { return nil, errNotBuilt }
+// Predicate is a compiled condition over the columns of a row. It reuses
+// memory between rows and is not safe for concurrent use.
+type Predicate struct {
+	compiled
+	root test
+}
 
-// Column describes the value: type, digits, nullability. Its name is empty.
-func (v *Value) Column() change.Column { return change.Column{} }
+// CompilePredicate compiles a condition. What is wrong with the text is
+// reported as a *SyntaxError. cols is kept and must not be changed.
+func CompilePredicate(src string, cols []change.Column) (*Predicate, error) {
+	n, err := checkCondition(src, cols)
+	if err != nil {
+		return nil, err
+	}
+	root, err := (&nativeBuilder{cols: cols}).test(n)
+	if err != nil {
+		return nil, fmt.Errorf("compile expression %q: %w", src, err)
+	}
+	return &Predicate{compiled: newCompiled(src, cols, n), root: root}, nil
+}
 
-// AppendJSON appends the JSON text of the value for the row, null when it is NULL.
-func (v *Value) AppendJSON(dst []byte, row change.Row) ([]byte, error) { return dst, errNotBuilt }
+func checkCondition(src string, cols []change.Column) (*node, error) {
+	n, err := check(src, cols)
+	if err != nil {
+		return nil, fmt.Errorf("compile expression %q: %w", src, err)
+	}
+	if err := (&checker{}).condition(n); err != nil {
+		return nil, fmt.Errorf("compile expression %q: %w", src, err)
+	}
+	return n, nil
+}
 
-// Columns returns the indexes of the columns that the expression reads, ascending.
-func (v *Value) Columns() []int { return nil }
+// Eval reports whether the condition is true for the row: neither false nor
+// NULL. An error is an *EvalError.
+func (p *Predicate) Eval(row change.Row) (bool, error) {
+	if err := p.present(row); err != nil {
+		return false, err
+	}
+	t, err := p.root.eval(row)
+	if err != nil {
+		return false, p.wrap(err)
+	}
+	return t == isTrue, nil
+}
 
-// CheckSyntax reports the first mistake of src that shows without knowing the columns, as a *SyntaxError.
-func CheckSyntax(src string) error { return nil }
+// Value is a compiled expression that gives a value. It reuses memory between
+// rows and is not safe for concurrent use.
+type Value struct {
+	compiled
+	column change.Column
+	// leaf is set when the expression is a column or a path and nothing else.
+	leaf *node
+	run  *program
+	buf  []byte
+}
 
-// Texts is a change.Row over the JSON texts of its cells: nil is absent, null is NULL.
-type Texts [][]byte
+// CompileValue compiles an expression that gives a value. What is wrong with
+// the text is reported as a *SyntaxError. cols is kept and must not be changed.
+func CompileValue(src string, cols []change.Column) (*Value, error) {
+	n, err := check(src, cols)
+	if err != nil {
+		return nil, fmt.Errorf("compile expression %q: %w", src, err)
+	}
+	v := &Value{compiled: newCompiled(src, cols, n)}
+	if n.op == opLeaf {
+		v.leaf = n
+		if v.column, err = n.typ.column(); len(n.path) == 0 {
+			v.column, err = cols[n.col], nil
+			v.column.Name = ""
+		}
+	} else {
+		n = (&checker{}).asText(n)
+		if v.column, err = n.typ.column(); err == nil {
+			v.run, err = newProgram(n, cols)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("compile expression %q: %w", src, err)
+	}
+	return v, nil
+}
 
-var _ change.Row = (*Texts)(nil)
+// Column describes the values: type, digits, nullability. Its name is empty. A
+// path into a JSON column is text: what a JSON string says, and the JSON text
+// of everything else. A column alone keeps its own description.
+func (v *Value) Column() change.Column { return v.column }
 
-// State reports whether cell col is absent, NULL or present.
-func (t *Texts) State(col int) change.CellState { return change.Absent }
+// AppendJSON appends the JSON text of the value for a row, null when it is
+// NULL. The text is that of an event: a JSON column is its text as a JSON
+// string. On an error, an *EvalError, dst is returned as it was.
+func (v *Value) AppendJSON(dst []byte, row change.Row) ([]byte, error) {
+	if err := v.present(row); err != nil {
+		return dst, err
+	}
+	if v.leaf != nil {
+		return v.appendLeaf(dst, row)
+	}
+	val, err := v.run.eval(row)
+	if err != nil {
+		return dst, v.wrap(err)
+	}
+	out, err := appendValue(dst, val, &v.column)
+	if err != nil {
+		return dst, v.wrap(err)
+	}
+	return out, nil
+}
 
-// AppendJSON appends the text of cell col.
-func (t *Texts) AppendJSON(dst []byte, col int) ([]byte, error) { return dst, errNotBuilt }
+func (v *Value) appendLeaf(dst []byte, row change.Row) ([]byte, error) {
+	if row.State(v.leaf.col) == change.Null {
+		return append(dst, "null"...), nil
+	}
+	if v.cols[v.leaf.col].Type != change.JSON {
+		out, err := row.AppendJSON(dst, v.leaf.col)
+		if err != nil {
+			return dst, v.wrap(err)
+		}
+		return out, nil
+	}
+	doc, err := row.AppendJSON(v.buf[:0], v.leaf.col)
+	if err != nil {
+		return dst, v.wrap(err)
+	}
+	v.buf = keepBuffer(doc)
+	if len(v.leaf.path) == 0 {
+		return AppendQuoted(dst, doc), nil
+	}
+	raw, err := v.leaf.path.find(doc)
+	switch {
+	case err != nil:
+		return dst, v.wrap(err)
+	case raw == nil:
+		return append(dst, "null"...), nil
+	case raw[0] == '"':
+		return append(dst, raw...), nil
+	}
+	return AppendQuoted(dst, raw), nil
+}
