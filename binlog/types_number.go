@@ -73,7 +73,8 @@ func appendFloatText(dst []byte, f float64, bits int) ([]byte, error) {
 	if math.IsInf(f, 0) || math.IsNaN(f) {
 		return dst, errNotFinite
 	}
-	if a := math.Abs(f); a == 0 || a >= 1e-14 && a < 1e15 {
+	// Well within the range, so that no rounding can lead out of it.
+	if a := math.Abs(f); a == 0 || a >= 1e-13 && a < 1e14 {
 		return strconv.AppendFloat(dst, f, 'f', -1, bits), nil
 	}
 	start := len(dst)
