@@ -1,0 +1,183 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// fileVersion is the format version of every file that this package writes.
+const fileVersion = 1
+
+// The layout of a stored file, big endian:
+//
+//	magic "TWST" | version 2 | kind 1 | generation 8 | length 4 | payload | XXH64 of all before 8
+const (
+	fileMagic  = "TWST"
+	fileHeader = 4 + 2 + 1 + 8 + 4
+	fileSum    = 8
+)
+
+// The kinds of stored files.
+const (
+	kindTopics   = 't'
+	kindPosition = 'p'
+	kindSchema   = 's'
+	kindEnds     = 'e'
+)
+
+func encodeFile(kind byte, generation uint64, payload []byte) []byte {
+	b := make([]byte, 0, fileHeader+len(payload)+fileSum)
+	b = append(b, fileMagic...)
+	b = binary.BigEndian.AppendUint16(b, fileVersion)
+	b = append(b, kind)
+	b = binary.BigEndian.AppendUint64(b, generation)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(payload)))
+	b = append(b, payload...)
+	return binary.BigEndian.AppendUint64(b, xxhash.Sum64(b))
+}
+
+// errNewer says that a file was written by a newer version: falling back to an
+// older generation would undo what that version did.
+var errNewer = errors.New("written by a newer version of Tailwater: use that one, or give this one another directory")
+
+// decodeFile returns the generation and the payload of what encodeFile wrote;
+// b may be longer.
+func decodeFile(kind byte, b []byte) (uint64, []byte, error) {
+	if len(b) < fileHeader+fileSum || string(b[:4]) != fileMagic {
+		return 0, nil, errors.New("damaged: no header")
+	}
+	if v := binary.BigEndian.Uint16(b[4:]); v > fileVersion {
+		return 0, nil, fmt.Errorf("format version %d, this program knows %d: %w", v, fileVersion, errNewer)
+	}
+	n := int(binary.BigEndian.Uint32(b[15:]))
+	if n > len(b)-fileHeader-fileSum {
+		return 0, nil, errors.New("damaged: cut off")
+	}
+	end := fileHeader + n
+	if xxhash.Sum64(b[:end]) != binary.BigEndian.Uint64(b[end:]) {
+		return 0, nil, errors.New("damaged: wrong checksum")
+	}
+	if b[6] != kind {
+		return 0, nil, fmt.Errorf("a file of kind %q, want %q", b[6], kind)
+	}
+	return binary.BigEndian.Uint64(b[7:]), b[fileHeader:end], nil
+}
+
+// slots stores one value in two files that are written in turn, so that the
+// value before the last survives whatever happens to the last.
+type slots struct {
+	kind byte
+	// path is that of the files without their number.
+	path string
+	// generation is that of the newest file; it lies in slot generation % 2.
+	generation uint64
+}
+
+func (s *slots) file(generation uint64) string {
+	return fmt.Sprintf("%s.%d", s.path, generation%2)
+}
+
+// load returns the newest value that is whole, and whether there is one.
+// damage is not nil when a file was there but could not be used. No value
+// where a file was is an error.
+func (s *slots) load() (payload []byte, found bool, damage, err error) {
+	for i := range uint64(2) {
+		b, err := os.ReadFile(s.file(i))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, false, nil, fmt.Errorf("read %s: %w", s.file(i), err)
+		}
+		generation, value, err := decodeFile(s.kind, b)
+		if err == nil && generation%2 != i {
+			err = errors.New("damaged: the generation belongs into the other file")
+		}
+		if errors.Is(err, errNewer) {
+			return nil, false, nil, fmt.Errorf("read %s: %w", s.file(i), err)
+		}
+		if err != nil {
+			damage = errors.Join(damage, fmt.Errorf("read %s: %w", s.file(i), err))
+			continue
+		}
+		if !found || generation > s.generation {
+			payload, found, s.generation = value, true, generation
+		}
+	}
+	if !found && damage != nil {
+		return nil, false, nil, fmt.Errorf("no generation of %s can be read; restore one from a copy of the directory: %w", filepath.Base(s.path), damage)
+	}
+	return payload, found, damage, nil
+}
+
+// save stores a value over the older of the two files. It is durable when save
+// returns; on an error the value before is still there.
+func (s *slots) save(payload []byte) error {
+	next := s.generation + 1
+	if err := writeFile(s.file(next), encodeFile(s.kind, next, payload)); err != nil {
+		return err
+	}
+	s.generation = next
+	return nil
+}
+
+// tempSuffix ends the names of files that are being written.
+const tempSuffix = ".tmp"
+
+// writeFile replaces path by a file of the given bytes: temporary file, fsync,
+// rename, fsync of the directory.
+func writeFile(path string, b []byte) error {
+	f, err := os.OpenFile(path+tempSuffix, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(path+tempSuffix, path)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", path, err), removeIfThere(path+tempSuffix))
+	}
+	return nil
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %s: %w", path, err)
+	}
+	return nil
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("sync directory: %w", err)
+	}
+	err = errors.Join(d.Sync(), d.Close())
+	if err != nil {
+		return fmt.Errorf("sync directory %s: %w", path, err)
+	}
+	return nil
+}
+
+// makeDir makes a directory and makes its name durable.
+func makeDir(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	return syncDir(filepath.Dir(path))
+}

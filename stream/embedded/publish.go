@@ -1,0 +1,217 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"tailwater/stream"
+	"tailwater/stream/internal/wire"
+)
+
+// The bounds of what one request carries, before compression. A record that is
+// larger goes alone.
+const (
+	maxBatch   = 512 << 10
+	maxRequest = 4 << 20
+)
+
+func brokerError(code int16) error { return kerr.ErrorForCode(code) }
+
+// writer sends records to the broker: one request at a time, with at most one
+// batch for each partition. It sends nothing twice.
+type writer struct {
+	log     *Log
+	nc      *conn
+	batches map[stream.TopicPartition]*batch
+	// order are the batches of the request being built.
+	order   []*batch
+	request *kmsg.ProduceRequest
+	reply   *kmsg.ProduceResponse
+	acked   map[*partition]span
+}
+
+func (l *Log) newWriter(ctx context.Context) (*writer, error) {
+	nc, err := dial(ctx, l.addr)
+	if err != nil {
+		return nil, err
+	}
+	req := kmsg.NewPtrProduceRequest()
+	req.SetVersion(produceVersion)
+	req.Acks = -1
+	req.TimeoutMillis = int32(l.o.Timeout.Milliseconds())
+	return &writer{
+		log:     l,
+		nc:      nc,
+		batches: make(map[stream.TopicPartition]*batch),
+		request: req,
+		reply:   kmsg.NewPtrProduceResponse(),
+		acked:   make(map[*partition]span),
+	}, nil
+}
+
+// write sends the records, in as many rounds as their size needs, and waits
+// until they are durable. After an error nothing more of them is sent.
+func (w *writer) write(ctx context.Context, records []stream.Record) error {
+	clear(w.acked)
+	for len(records) > 0 {
+		n, size := w.build(records)
+		if err := w.send(ctx, size); err != nil {
+			return err
+		}
+		records = records[n:]
+	}
+	return w.log.syncer.sync(ctx, w.acked)
+}
+
+// build fills batches with a prefix of the records, and returns its length and
+// its size in bytes.
+func (w *writer) build(records []stream.Record) (n int, size int64) {
+	w.order = w.order[:0]
+	for i := range records {
+		r := &records[i]
+		tp := stream.TopicPartition{Topic: r.Topic, Partition: r.Partition}
+		b, ok := w.batches[tp]
+		if !ok {
+			b = &batch{}
+			w.batches[tp] = b
+		}
+		most := int64(len(r.Key)+len(r.Value)) + int64(len(r.Shard)+len(r.TxID)) + 64
+		if !ok || b.n == 0 {
+			if i > 0 && size+most > maxRequest {
+				break
+			}
+			b.reset(tp)
+			w.order = append(w.order, b)
+		} else if size+most > maxRequest || int64(len(b.raw))+most > maxBatch {
+			break
+		}
+		b.add(r)
+		size += most
+		n++
+	}
+	return n, size
+}
+
+// send sends the batches in one request and remembers where they stand.
+func (w *writer) send(ctx context.Context, size int64) error {
+	defer func() {
+		for _, b := range w.order {
+			b.n = 0
+		}
+	}()
+	// The bytes are held about three times: built, compressed into the
+	// request, and in the broker.
+	weight := min(3*size, w.log.o.MemoryBytes)
+	if err := w.log.memory.Acquire(ctx, weight); err != nil {
+		return fmt.Errorf("wait for memory: %w", context.Cause(ctx))
+	}
+	defer w.log.memory.Release(weight)
+	if err := w.fill(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, w.log.o.Timeout, fmt.Errorf("no answer within %s", w.log.o.Timeout))
+	defer cancel()
+	*w.reply = kmsg.ProduceResponse{}
+	if err := w.nc.do(ctx, w.request, w.reply); err != nil {
+		return err
+	}
+	return w.acknowledge()
+}
+
+// fill makes the request of the batches, each topic once.
+func (w *writer) fill() error {
+	now := time.Now().UnixMilli()
+	w.request.Topics = w.request.Topics[:0]
+	for _, b := range w.order {
+		records, err := b.encode(now)
+		if err != nil {
+			return err
+		}
+		part := kmsg.NewProduceRequestTopicPartition()
+		part.Partition, part.Records = b.tp.Partition, records
+		at := -1
+		for i := range w.request.Topics {
+			if w.request.Topics[i].Topic == b.tp.Topic {
+				at = i
+			}
+		}
+		if at < 0 {
+			t := kmsg.NewProduceRequestTopic()
+			t.Topic = b.tp.Topic
+			w.request.Topics = append(w.request.Topics, t)
+			at = len(w.request.Topics) - 1
+		}
+		w.request.Topics[at].Partitions = append(w.request.Topics[at].Partitions, part)
+	}
+	return nil
+}
+
+// acknowledge reads the answer: every batch of the request must be in it.
+func (w *writer) acknowledge() error {
+	answered := 0
+	for _, t := range w.reply.Topics {
+		for _, a := range t.Partitions {
+			tp := stream.TopicPartition{Topic: t.Topic, Partition: a.Partition}
+			if a.ErrorCode != 0 {
+				return fmt.Errorf("topic %s, partition %d: %w", t.Topic, a.Partition, w.refusal(tp, a.ErrorCode))
+			}
+			b := w.batches[tp]
+			if b == nil || b.n == 0 {
+				return fmt.Errorf("topic %s, partition %d: an answer to a batch that was not sent", t.Topic, a.Partition)
+			}
+			p, err := w.log.topics.partition(tp)
+			if err != nil {
+				return err
+			}
+			s := span{base: a.BaseOffset, end: a.BaseOffset + int64(b.n)}
+			if _, again := w.acked[p]; again {
+				s.base = unseen
+			}
+			w.acked[p] = s
+			answered++
+		}
+	}
+	if answered != len(w.order) {
+		return errors.New("produce: a partition is missing in the answer")
+	}
+	return nil
+}
+
+// refusal explains an error of the broker. It answers UNKNOWN_SERVER_ERROR
+// when it cannot write its files.
+func (w *writer) refusal(tp stream.TopicPartition, code int16) error {
+	err := brokerError(code)
+	if !errors.Is(err, kerr.UnknownServerError) {
+		return err
+	}
+	if u, uerr := w.log.Usage(); uerr == nil {
+		return fmt.Errorf("the broker could not write to %s, %d of %d bytes are free: %w", w.log.partitionPath(tp), u.Free, u.Total, err)
+	}
+	return err
+}
+
+func (l *Log) partitionPath(tp stream.TopicPartition) string {
+	return partitionDir(l.logDir, tp.Topic, int(tp.Partition))
+}
+
+func (w *writer) close() { w.nc.close() }
+
+// check refuses what must not be written, before anything is sent.
+func (l *Log) check(r *stream.Record) error {
+	p, err := l.topics.partition(stream.TopicPartition{Topic: r.Topic, Partition: r.Partition})
+	if err != nil {
+		return err
+	}
+	if err := wire.Check(r); err != nil {
+		return fmt.Errorf("topic %s, partition %d: %w", r.Topic, r.Partition, err)
+	}
+	if size, limit := len(r.Key)+len(r.Value), int(p.topic.maxRecord.Load()); size > limit {
+		return &stream.RecordTooLargeError{Topic: r.Topic, KeyLen: len(r.Key), Size: size, Limit: limit}
+	}
+	return nil
+}

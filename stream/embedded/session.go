@@ -1,0 +1,239 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"tailwater/stream"
+	"tailwater/stream/internal/position"
+	"tailwater/stream/internal/wire"
+)
+
+// Session is one shard's right to write. See stream.Session; Close may be
+// called while another method runs.
+type Session struct {
+	log       *Log
+	shard     *shard
+	epoch     uint32
+	topics    []*topic
+	recovered stream.Recovered
+	writer    *writer
+	marks     map[stream.TopicPartition]position.Partition
+
+	// ctx ends when the session is closed.
+	ctx   context.Context //nolint:containedctx // it is the session's own life, not a caller's
+	close context.CancelCauseFunc
+
+	mu    sync.Mutex
+	busy  bool
+	ended error
+	// dirty is set while something published is not covered by a Save.
+	dirty bool
+}
+
+var _ stream.Session = (*Session)(nil)
+
+// Epoch returns the claimed epoch.
+func (s *Session) Epoch() uint32 { return s.epoch }
+
+// Recovered returns what the session before left.
+func (s *Session) Recovered() stream.Recovered { return s.recovered }
+
+// begin marks the session as busy, or returns why it cannot be used.
+func (s *Session) begin() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended != nil {
+		return s.ended
+	}
+	if s.busy {
+		return s.end(errors.New("two goroutines use the session"))
+	}
+	s.busy = true
+	return nil
+}
+
+// finish marks the session as idle; an error ends it.
+func (s *Session) finish(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = false
+	if err == nil {
+		return nil
+	}
+	return s.end(err)
+}
+
+// end ends the session for a reason. The caller holds mu.
+func (s *Session) end(cause error) error {
+	if s.ended == nil {
+		s.ended = fmt.Errorf("shard %s, epoch %d: %w: %w", s.shard.name, s.epoch, stream.ErrSessionEnded, cause)
+		s.writer.close()
+	}
+	return s.ended
+}
+
+// Publish writes the records. See stream.Session.
+func (s *Session) Publish(ctx context.Context, records []stream.Record) error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	if len(records) == 0 {
+		return s.finish(nil)
+	}
+	next, err := s.number(records)
+	if err != nil {
+		return s.finish(err)
+	}
+	if err := s.claimed(); err != nil {
+		return s.finish(err)
+	}
+	s.mu.Lock()
+	s.dirty = true
+	s.mu.Unlock()
+	ctx, stop := s.join(ctx)
+	defer stop()
+	if err := s.writer.write(ctx, records); err != nil {
+		return s.finish(fmt.Errorf("publish: %w", err))
+	}
+	for tp, at := range next {
+		s.marks[tp] = at
+	}
+	return s.finish(nil)
+}
+
+// join returns a context that ends with ctx or with the session.
+func (s *Session) join(ctx context.Context) (context.Context, func()) {
+	joined, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })
+	return joined, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// claimed returns an error when another session has claimed the shard. It
+// saves a pointless write; that a write which slips through does no harm is
+// the fence's business.
+func (s *Session) claimed() error {
+	if err := s.log.usable(); err != nil {
+		return err
+	}
+	if e := s.shard.epoch(); e != s.epoch {
+		return fmt.Errorf("epoch %d is claimed: %w", e, stream.ErrFenced)
+	}
+	return nil
+}
+
+// number checks the records, gives them their numbers, and returns the marks
+// that hold when they are written.
+func (s *Session) number(records []stream.Record) (map[stream.TopicPartition]position.Partition, error) {
+	next := make(map[stream.TopicPartition]position.Partition)
+	for i := range records {
+		r := &records[i]
+		tp := stream.TopicPartition{Topic: r.Topic, Partition: r.Partition}
+		at, ok := next[tp]
+		if !ok {
+			if at, ok = s.marks[tp]; !ok {
+				return nil, fmt.Errorf("publish to topic %s, partition %d: the session was not opened with it", r.Topic, r.Partition)
+			}
+		}
+		if r.Shard != s.shard.name || r.LSN.Epoch != s.epoch {
+			return nil, fmt.Errorf("publish to topic %s: a record of shard %s, epoch %d", r.Topic, r.Shard, r.LSN.Epoch)
+		}
+		c := r.LSN.Compare(at.Mark.LSN)
+		switch r.Kind {
+		case stream.Event:
+			if c <= 0 {
+				return nil, fmt.Errorf("publish to topic %s, partition %d: lsn %s is not above %s", r.Topic, r.Partition, r.LSN, at.Mark.LSN)
+			}
+			at.Mark.N++
+		case stream.Heartbeat:
+			if c < 0 {
+				return nil, fmt.Errorf("publish to topic %s, partition %d: the heartbeat's lsn %s is below %s", r.Topic, r.Partition, r.LSN, at.Mark.LSN)
+			}
+		default:
+			return nil, fmt.Errorf("publish to topic %s: a record of kind %q", r.Topic, r.Kind)
+		}
+		r.N = at.Mark.N
+		if r.Kind == stream.Heartbeat {
+			r.Value = wire.AppendHeartbeat(nil, r)
+		}
+		if err := s.log.check(r); err != nil {
+			return nil, err
+		}
+		at.Mark.LSN, at.Known = r.LSN, true
+		at.Mark.Watermark = max(at.Mark.Watermark, r.Watermark)
+		next[tp] = at
+	}
+	return next, nil
+}
+
+// Save stores the position behind everything published. See stream.Session.
+func (s *Session) Save(ctx context.Context, p stream.SourcePosition) error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	if err := errors.Join(context.Cause(ctx), s.log.usable()); err != nil {
+		return s.finish(fmt.Errorf("save position: %w", err))
+	}
+	err := s.shard.swap(s.epoch, func(next *position.Position) *position.Position {
+		s.advance(next, nil)
+		next.Saved, next.Source, next.LSN, next.Skip = true, slices.Clone(p.Source), p.LSN, slices.Clone(p.Skip)
+		return next
+	})
+	if err != nil {
+		return s.finish(fmt.Errorf("save position: %w", err))
+	}
+	s.mu.Lock()
+	s.dirty = false
+	s.mu.Unlock()
+	return s.finish(nil)
+}
+
+// advance moves a position to the session's own marks, at the given offsets or
+// else at the synced ends: everything of this shard below them was published by
+// this session or before it, or is from a session that was fenced, which every
+// consumer drops.
+func (s *Session) advance(next *position.Position, offsets map[stream.TopicPartition]int64) {
+	next.Clean = false
+	for _, t := range s.topics {
+		at := position.Topic{Incarnation: t.incarnation, Epoch: s.epoch}
+		for _, p := range t.partitions {
+			q := s.marks[p.tp]
+			q.Next = p.synced.Load()
+			if offset, ok := offsets[p.tp]; ok {
+				q.Next = offset
+			}
+			at.Partitions = append(at.Partitions, q)
+		}
+		next.Topics[t.name] = at
+	}
+}
+
+// Close gives up the session. See stream.Session.
+func (s *Session) Close() error {
+	s.close(errors.New("the session was closed"))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	orderly := s.ended == nil && !s.busy && !s.dirty
+	_ = s.end(errors.New("it was closed"))
+	if !orderly || s.log.usable() != nil {
+		return nil
+	}
+	err := s.shard.update(func(stored *position.Position) (*position.Position, error) {
+		if stored == nil || !stored.Saved || stored.Clean || stored.Epoch != s.epoch {
+			return stored, nil
+		}
+		next := *stored
+		next.Clean = true
+		return &next, nil
+	})
+	if err != nil {
+		return fmt.Errorf("close session: %w", err)
+	}
+	return nil
+}
