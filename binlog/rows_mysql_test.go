@@ -145,12 +145,12 @@ type rowsEvent struct {
 	body []byte
 }
 
-// readRowEvents reads a binlog file: 4 bytes of magic, then events with a
-// header of 19 bytes and, unless plain, a checksum of 4.
-func readRowEvents(t *testing.T, file []byte) map[string]*rowEvents {
+// readEvents reads a binlog file, 4 bytes of magic, then events with a header
+// of 19 bytes and a checksum of 4, and returns its table maps and rows events.
+func readEvents(t *testing.T, file []byte) []loggedEvent {
 	t.Helper()
-	tables := map[string]*rowEvents{}
-	byID := map[uint64]*rowEvents{}
+	var out []loggedEvent
+	maps := map[uint64][]byte{}
 	for pos := 4; pos < len(file); {
 		head := file[pos:]
 		kind, size := head[4], int(binary.LittleEndian.Uint32(head[9:]))
@@ -158,22 +158,36 @@ func readRowEvents(t *testing.T, file []byte) map[string]*rowEvents {
 		pos += size
 		switch kind {
 		case 19:
-			id, _, name, err := tableMapName(body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			e := tables[string(name)]
-			if e == nil {
-				e = &rowEvents{tableMap: body}
-				tables[string(name)] = e
-			}
-			byID[id] = e
+			maps[tableID(body)] = body
+			out = append(out, loggedEvent{tableMap: body, rowsEvent: rowsEvent{kind: kind}})
 		case rowsWriteV1, rowsUpdateV1, rowsDeleteV1, rowsWriteV2, rowsUpdateV2, rowsDeleteV2, rowsPartial:
 			id, _, err := rowsTableID(kind, body)
 			if err != nil {
 				t.Fatal(err)
 			}
-			byID[id].events = append(byID[id].events, rowsEvent{kind, body})
+			out = append(out, loggedEvent{tableMap: maps[id], rowsEvent: rowsEvent{kind, body}})
+		}
+	}
+	return out
+}
+
+// readRowEvents gathers the events of a binlog file by table. Every table has
+// one shape in it.
+func readRowEvents(t *testing.T, file []byte) map[string]*rowEvents {
+	t.Helper()
+	tables := map[string]*rowEvents{}
+	for _, ev := range readEvents(t, file) {
+		_, _, name, err := tableMapName(ev.tableMap)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := tables[string(name)]
+		if e == nil {
+			e = &rowEvents{tableMap: ev.tableMap}
+			tables[string(name)] = e
+		}
+		if ev.kind != 19 {
+			e.events = append(e.events, ev.rowsEvent)
 		}
 	}
 	return tables
