@@ -176,7 +176,8 @@ type format struct {
 }
 
 // postHeaders are the fixed parts that our parsers rely on. A server that
-// sends others (MySQL before 5.1.16 had 4-byte table ids) is refused.
+// sends others (MySQL before 5.1.16 had 4-byte table ids) is refused; 0 is a type
+// that it no longer writes.
 var postHeaders = map[eventType]byte{
 	evQuery: 13, evRotate: 8, evTableMap: 8,
 	evWriteV1: 8, evUpdateV1: 8, evDeleteV1: 8, evWriteV2: 10, evUpdateV2: 10, evDeleteV2: 10,
@@ -206,7 +207,7 @@ func parseFormat(body []byte) (format, error) {
 	out := format{serverVersion: cString(name)}
 	lengths, algorithm := f.b[:len(f.b)-checksumSize-1], f.b[len(f.b)-checksumSize-1]
 	for kind, want := range postHeaders {
-		if i := int(kind) - 1; i < len(lengths) && lengths[i] != want {
+		if i := int(kind) - 1; i < len(lengths) && lengths[i] != want && lengths[i] != 0 {
 			return format{}, fmt.Errorf("parse FORMAT_DESCRIPTION: %v has %d fixed bytes, want %d", kind, lengths[i], want)
 		}
 	}

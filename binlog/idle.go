@@ -37,12 +37,12 @@ func (i *idle) event(now time.Time) { i.busy = now }
 
 // due reports whether the server should be asked at now.
 func (i *idle) due(now time.Time) bool {
-	quiet := now.Sub(i.busy) + slack
+	quiet := now.Sub(i.busy)
 	every := askEvery
 	if quiet > longQuiet {
 		every = askEveryLong
 	}
-	return quiet >= quietBefore && now.Sub(i.asked)+slack >= every
+	return quiet >= quietBefore-slack && now.Sub(i.asked) >= every-slack
 }
 
 // answer takes what the server said.

@@ -62,7 +62,9 @@ type machine struct {
 
 	tables tables
 	row    RowChange
-	onRow  func(op change.Op, before, after change.Row) error
+	// imagesSeen is true behind the first row of an event.
+	imagesSeen bool
+	onRow      func(op change.Op, before, after change.Row) error
 
 	// kind is the type of the event at hand, start and end its offsets.
 	kind       eventType

@@ -97,7 +97,7 @@ func (m *machine) rows(ev event) error {
 	case k == nil:
 		return m.stop(hintReport, "%v names table id %d, which no TABLE_MAP of its statement has", ev.kind, id)
 	case k.followed:
-		m.row.Table = k.m.Table()
+		m.row.Table, m.imagesSeen = k.m.Table(), false
 		if err := k.m.rows(byte(ev.kind), ev.body, m.onRow); err != nil {
 			return m.stopWith(m.inTable(k, err), hintRow)
 		}
@@ -136,9 +136,29 @@ func (m *machine) handRow(op change.Op, before, after change.Row) error {
 	if m.tx.Rows == math.MaxUint32 {
 		return m.tooManyRows()
 	}
+	if !m.imagesSeen {
+		// Every row of an event carries the same columns.
+		m.imagesSeen = true
+		if err := m.complete(before, after); err != nil {
+			return err
+		}
+	}
 	m.tx.Rows++
 	m.row.Op, m.row.Row, m.row.Before, m.row.After = op, m.tx.Rows, before, after
 	return handed(m.h.Row(&m.tx, &m.row))
+}
+
+// complete reports a column that an image does not carry. A session may set
+// binlog_row_image at any time, and absent is not NULL.
+func (m *machine) complete(images ...change.Row) error {
+	for _, image := range images {
+		for i := range m.row.Table.Columns {
+			if image != nil && image.State(i) == change.Absent {
+				return fmt.Errorf("column %s is not in the row image: binlog_row_image was not FULL in that session", m.row.Table.Columns[i].Name)
+			}
+		}
+	}
+	return nil
 }
 
 // names reports the database and table that a statement means.
