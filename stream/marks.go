@@ -16,8 +16,8 @@ type Mark struct {
 	Watermark int64
 }
 
-// Marks are the marks of one partition by shard. The zero value of the map is
-// a partition never read.
+// Marks are the marks of one partition by shard. An empty map is a partition
+// never read; Accept needs one that is not nil.
 type Marks map[string]Mark
 
 // Clone returns a copy that shares nothing with m.
