@@ -53,3 +53,10 @@ func (g *gate) closed() bool {
 	defer g.mu.Unlock()
 	return g.shut != nil
 }
+
+// why is the reason for which publishers wait, or "".
+func (g *gate) why() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.reason
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tailwater/binlog"
+	"tailwater/internal/config"
 	"tailwater/internal/status"
 	"tailwater/stream"
 )
@@ -26,6 +27,7 @@ type shard struct {
 	batchBytes       int
 	saveEvery        time.Duration
 	gate             *gate
+	retry            config.Retry
 	counters         *counters
 	logger           *slog.Logger
 	// wake ends a pause at once.
@@ -38,7 +40,7 @@ type shard struct {
 // run supervises until stop ends. What is read by then is still published, for
 // as long as hard lasts.
 func (s *shard) run(stop, hard context.Context) {
-	var backoff binlog.Backoff
+	backoff := binlog.Backoff{Min: s.retry.Min, Max: s.retry.Max}
 	for {
 		s.set(status.Connecting, nil)
 		began := s.now()
@@ -51,12 +53,13 @@ func (s *shard) run(stop, hard context.Context) {
 			backoff.Reset()
 		}
 		state := status.Connecting
-		if binlog.Classify(err) == binlog.Stop {
+		class := classify(err)
+		if class == binlog.Stop {
 			state = status.Stopped
 		}
 		s.set(state, err)
 		select {
-		case <-time.After(backoff.Next(err)):
+		case <-time.After(backoff.Next(class)):
 		case <-s.wake:
 			backoff.Reset()
 		case <-stop.Done():
@@ -64,6 +67,20 @@ func (s *shard) run(stop, hard context.Context) {
 			return
 		}
 	}
+}
+
+// classify says what to do about an error of a session. A session that the
+// stream ended begins anew, unless another process has taken the shard or a
+// record can never be taken.
+func classify(err error) binlog.Class {
+	var large *stream.RecordTooLargeError
+	switch {
+	case errors.Is(err, stream.ErrFenced), errors.As(err, &large):
+		return binlog.Stop
+	case errors.Is(err, stream.ErrSessionEnded):
+		return binlog.Retry
+	}
+	return binlog.Classify(err)
 }
 
 // ended notes the last state. Being told to stop is no error.
@@ -145,8 +162,8 @@ func (s *shard) set(state status.ShardState, err error) {
 	s.logger.Log(context.Background(), level, "shard", args...)
 }
 
-// retry ends the pause of a shard that waits.
-func (s *shard) retry() {
+// retryNow ends the pause of a shard that waits.
+func (s *shard) retryNow() {
 	select {
 	case s.wake <- struct{}{}:
 	default:

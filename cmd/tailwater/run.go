@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"tailwater/internal/config"
+	"tailwater/internal/pipeline"
+)
+
+// errForced ends a drain that a second signal cut short.
+var errForced = errors.New("stopped at once by a second signal")
+
+func newRunCommand() *cobra.Command {
+	var grace time.Duration
+	cmd := &cobra.Command{
+		Use:   "run [config]",
+		Short: "Run the pipeline of a configuration (default tailwater.yaml)",
+		Long: `Run the pipeline of a configuration: every role in one process.
+
+SIGTERM and SIGINT drain: the readers stop, the sinks take what the stream
+holds, and the process ends with 0. A second signal stops at once. Whatever
+is not drained is read again at the next start; nothing is lost.
+
+Exit codes: 0 drained, 1 failed, 2 the configuration is wrong, 3 a port or the
+state directory is taken, 130 or 143 stopped by a second signal.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path := "tailwater.yaml"
+			if len(args) > 0 {
+				path = args[0]
+			}
+			return run(cmd.Context(), cmd.ErrOrStderr(), path, grace)
+		},
+	}
+	cmd.Flags().DurationVar(&grace, "grace", 30*time.Second, "how long to drain before giving up")
+	return cmd
+}
+
+// run loads, opens and runs a pipeline.
+func run(ctx context.Context, stderr io.Writer, path string, grace time.Duration) error {
+	cfg, findings := config.Load(path, os.LookupEnv)
+	if len(findings) > 0 {
+		if err := findings.Render(stderr, config.WantColor(stderr, os.LookupEnv)); err != nil {
+			return failWith(exitFailure, err)
+		}
+	}
+	if cfg == nil {
+		return failShown(exitUsage, fmt.Errorf("%s has errors", path))
+	}
+	r := cfg.Resolved()
+	logger := newLogger(stderr, r.Log.Level, r.Log.Format)
+	p, err := pipeline.Open(ctx, pipeline.Options{Config: r, Version: version, Logger: logger})
+	if err != nil {
+		return failWith(environmentCode(err), err)
+	}
+	defer p.Close()
+	logger.Info("tailwater runs", "version", version, "name", r.Name, "state", r.StateDir,
+		"http", p.HTTPAddr(), "stream", p.StreamAddr())
+	stop, hard, forced := signals(ctx)
+	if err := p.Run(stop, hard, grace); err != nil {
+		if code := forced(); code != 0 {
+			return failWith(code, errForced)
+		}
+		return failWith(exitFailure, err)
+	}
+	return nil
+}
+
+// environmentCode tells what the machine refused from what failed.
+func environmentCode(err error) int {
+	var port *pipeline.PortError
+	if errors.As(err, &port) || errors.Is(err, pipeline.ErrStateInUse) ||
+		errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.ENOSPC) {
+		return exitEnvironment
+	}
+	return exitFailure
+}
+
+// signals returns a context that the first SIGINT or SIGTERM ends, one that the
+// second ends, and the exit code of the second, 0 without one.
+func signals(ctx context.Context) (stop, hard context.Context, forced func() int) {
+	stop, cancelStop := context.WithCancel(ctx)
+	hard, cancelHard := context.WithCancelCause(ctx)
+	ch := make(chan os.Signal, 2)
+	signal.Notify(ch, syscall.SIGINT, syscall.SIGTERM)
+	code := make(chan int, 1)
+	go func() {
+		<-ch
+		cancelStop()
+		n := 128 + int((<-ch).(syscall.Signal))
+		code <- n
+		cancelHard(errForced)
+	}()
+	return stop, hard, func() int {
+		select {
+		case n := <-code:
+			return n
+		default:
+			return 0
+		}
+	}
+}
+
+// newLogger logs to w: text for people, JSON for machines.
+func newLogger(w io.Writer, level, format string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelInfo
+	}
+	o := &slog.HandlerOptions{Level: l}
+	f, isFile := w.(*os.File)
+	if format == "text" || format != "json" && isFile && term.IsTerminal(int(f.Fd())) {
+		return slog.New(slog.NewTextHandler(w, o))
+	}
+	return slog.New(slog.NewJSONHandler(w, o))
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tailwater/internal/status"
+)
+
+func newStatusCommand() *cobra.Command {
+	var out outputFlag
+	var url, failOn string
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show what a running Tailwater is doing",
+		Long: `Show what a running Tailwater is doing.
+
+Exit codes: 0; 3 when it cannot be reached; 4 with --fail-on when the verdict is
+that bad or worse.`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&url, "url", "http://127.0.0.1:8080", "address of its http.listen")
+	cmd.Flags().StringVar(&failOn, "fail-on", "", "exit 4 at this verdict or a worse one: degraded or failed")
+	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Second, "how long to wait for the answer")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if failOn != "" && failOn != string(status.Degraded) && failOn != string(status.Failed) {
+			return failWith(exitUsage, fmt.Errorf("--fail-on %q: use degraded or failed", failOn))
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+		defer cancel()
+		s, err := fetchStatus(ctx, url)
+		if err != nil {
+			return failWith(exitEnvironment, err)
+		}
+		if err := showStatus(cmd.OutOrStdout(), s, out.json()); err != nil {
+			return err
+		}
+		if failOn != "" && (s.Verdict == status.Failed || string(s.Verdict) == failOn) {
+			return failShown(exitFound, errors.New("verdict is "+string(s.Verdict)))
+		}
+		return nil
+	}
+	out.register(cmd)
+	return cmd
+}
+
+// fetchStatus asks a running process for its snapshot.
+func fetchStatus(ctx context.Context, url string) (*status.Snapshot, error) {
+	hint := "is tailwater running, and is this its http.listen? name another address with --url"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+"/api/v1/status", nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", url, err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("no answer from %s: %w\n%s", url, errors.Unwrap(err), hint)
+	}
+	defer resp.Body.Close()
+	var s status.Snapshot
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answers %s\n%s", url, resp.Status, hint)
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(&s); err != nil {
+		return nil, fmt.Errorf("%s does not answer as Tailwater does: %w\n%s", url, err, hint)
+	}
+	return &s, nil
+}
+
+// showStatus prints a snapshot.
+func showStatus(w io.Writer, s *status.Snapshot, asJSON bool) error {
+	summary := fmt.Sprintf("%s: %s", s.Name, s.Verdict)
+	if asJSON {
+		return writeEnvelope(w, envelope{Command: "status", OK: s.Verdict == status.OK, Summary: summary, Result: s})
+	}
+	fmt.Fprintf(w, "%s %s, version %s, pid %d, up %s\n", verdictGlyph(s.Verdict), summary, s.Version, s.PID, s.Time.Sub(s.Started).Round(time.Second))
+	fmt.Fprintf(w, "lag: %.0f ms to the stream, %.0f ms to Redis (p99); memory %d MiB\n\n",
+		s.Process.StreamLag.P99, s.Process.DeliveryLag.P99, s.Process.RSSBytes>>20)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SHARD\tSTATE\tLAG\tROWS\tEVENTS\tBEHIND\tLAST SAVED")
+	for i := range s.Shards {
+		sh := &s.Shards[i]
+		fmt.Fprintf(t, "%s/%s\t%s\t%.1fs\t%d\t%d\t%s:%d\t%s\n", sh.Source, sh.Shard, sh.State, sh.LagSeconds, sh.Rows, sh.Events, sh.File, sh.Pos, ago(s.Time, sh.LastSaved))
+	}
+	fmt.Fprintln(t, "\nMETRIC\tVIEW\tWATERMARK\tCLOSED\tGROUPS\tLATE\t")
+	for _, m := range s.Metrics {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t\n", m.Metric, m.View, clock(m.Watermark), m.Closed, m.Groups, m.Late)
+	}
+	fmt.Fprintln(t, "\nLAKE TABLE\tLAYOUT\tROWS\tFILES\tMIB\tLAST COMMIT\t")
+	for _, l := range s.Lake {
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%.1f\t%s\t\n", l.View, l.Layout, l.Rows, l.Files, float64(l.Bytes)/(1<<20), ago(s.Time, l.LastCommit))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return showErrors(w, s)
+}
+
+// showErrors prints each error below the tables, where it has room.
+func showErrors(w io.Writer, s *status.Snapshot) error {
+	var lines []string
+	for i := range s.Shards {
+		if e := s.Shards[i].Error; e != "" {
+			lines = append(lines, fmt.Sprintf("shard %s is %s: %s", s.Shards[i].Shard, s.Shards[i].State, e))
+		}
+	}
+	for _, m := range s.Metrics {
+		if m.Error != "" {
+			lines = append(lines, fmt.Sprintf("metric %s: %s", m.Metric, m.Error))
+		}
+	}
+	for _, l := range s.Lake {
+		if l.Error != "" {
+			lines = append(lines, fmt.Sprintf("lake table %s: %s", l.View, l.Error))
+		}
+	}
+	if s.Stream.Error != "" {
+		lines = append(lines, "stream: "+s.Stream.Error)
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "\n✗ %s\n", strings.Join(lines, "\n✗ "))
+	return err
+}
+
+func verdictGlyph(v status.Verdict) string {
+	switch v {
+	case status.OK:
+		return "✓"
+	case status.Degraded:
+		return "⚠"
+	}
+	return "✗"
+}
+
+func ago(now, t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return now.Sub(t).Round(100*time.Millisecond).String() + " ago"
+}
+
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return "unknown"
+	}
+	return t.UTC().Format("15:04:05Z")
+}

@@ -1,0 +1,254 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"tailwater/binlog"
+	"tailwater/internal/config"
+	"tailwater/internal/objstore"
+	"tailwater/internal/status"
+	"tailwater/internal/view"
+	"tailwater/sinks/parquet"
+	"tailwater/sinks/redis"
+	redisembedded "tailwater/sinks/redis/embedded"
+	"tailwater/windowing"
+)
+
+// openWindows opens the window store and prepares the metrics of each view.
+func (p *Pipeline) openWindows(ctx context.Context) error {
+	w := p.cfg.Windows
+	if w == nil || len(w.Metrics) == 0 {
+		return nil
+	}
+	url := w.Store.URL.Reveal()
+	if w.Store.Type == "embedded" {
+		listen, err := p.address("windows.store.listen", w.Store.Listen)
+		if err != nil {
+			return err
+		}
+		if p.mini, err = redisembedded.Start(listen); err != nil {
+			return err
+		}
+		url = p.mini.URL()
+	}
+	var err error
+	if p.store, err = redis.Open(redis.Options{URL: url, Prefix: w.Store.Prefix}); err != nil {
+		return err
+	}
+	byView := make(map[string]*viewWindows)
+	for i := range w.Metrics {
+		m := &w.Metrics[i]
+		v := byView[m.View]
+		if v == nil {
+			v = &viewWindows{log: p.log, store: p.store, view: m.View, topic: p.topics[m.View], logger: p.logger, observe: p.delivered}
+			byView[m.View] = v
+			p.windows = append(p.windows, v)
+		}
+		v.defs = append(v.defs, p.metric(m))
+	}
+	return nil
+}
+
+// metric makes the definition of a metric.
+func (p *Pipeline) metric(m *config.ResolvedMetric) windowing.Definition {
+	topic := p.topics[m.View]
+	return windowing.Definition{
+		Name: m.Name, View: m.View, Topic: topic.Name, Size: m.Size, Aggregate: m.Value.String(),
+		Rows: windowing.Rows(m.Rows), Where: string(m.Where), GroupBy: m.GroupBy, MaxGroups: m.MaxGroups,
+		OnLate: windowing.OnLate(m.OnLate), Lateness: m.Lateness, WaitForShards: m.WaitForShards,
+		Retain: p.cfg.Windows.Store.Retain, Shards: p.shardsOf(m.View), Partitions: topic.Partitions,
+	}
+}
+
+// shardsOf lists the shards that may write to a view.
+func (p *Pipeline) shardsOf(name string) []string {
+	var out []string
+	for i := range p.cfg.Views {
+		if p.cfg.Views[i].Name != name {
+			continue
+		}
+		for j := range p.cfg.Sources {
+			if p.cfg.Sources[j].Name == p.cfg.Views[i].Source {
+				for _, s := range p.cfg.Sources[j].Shards {
+					out = append(out, s.ID)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// delivered counts how long events took from their commit to the window store.
+func (p *Pipeline) delivered(_ string, commits []int64, at time.Time) {
+	since := p.o.LagSince.UnixMicro()
+	for _, c := range commits {
+		if c >= since {
+			p.deliveryLag.Observe(at.Sub(time.UnixMicro(c)), 1)
+		}
+	}
+}
+
+// openLake opens the object store and prepares a worker for each layout.
+func (p *Pipeline) openLake(context.Context) error {
+	l := p.cfg.Lake
+	if l == nil {
+		return nil
+	}
+	store, err := objstore.OpenDir(l.Dir)
+	if err != nil {
+		return err
+	}
+	for i := range l.Layouts {
+		rl := &l.Layouts[i]
+		layout := parquet.Layout{Name: rl.Name}
+		if len(rl.By) > 0 {
+			by := make([]string, len(rl.By))
+			for j, lv := range rl.By {
+				by[j] = lv.String()
+			}
+			if layout, err = parquet.ParseLayout(rl.Name, by); err != nil {
+				return fmt.Errorf("lake layout of view %s: %w", rl.View, err)
+			}
+		} else {
+			layout = parquet.CommitTime()
+		}
+		p.lakes = append(p.lakes, parquet.NewWorker(parquet.Options{
+			Log: p.log, Store: store, View: rl.View, Topic: p.topics[rl.View], Layout: layout,
+			RollBytes: int(l.File.RollSize), RollRows: l.File.RollRows, RollEvery: l.File.RollEvery,
+			MemoryBytes: p.budget.lake, Codec: parquet.Codec{Compression: l.File.Compression}, Logger: p.logger,
+		}))
+	}
+	return nil
+}
+
+// openShards prepares a reader and its supervisor for each shard.
+func (p *Pipeline) openShards(context.Context) error {
+	var errs []error
+	for i := range p.cfg.Sources {
+		src := &p.cfg.Sources[i]
+		views, err := p.viewsOf(src.Name)
+		if err != nil {
+			return err
+		}
+		for _, s := range src.Shards {
+			sh, err := p.shard(src, s, views)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("shard %s: %w", s.ID, err))
+				continue
+			}
+			p.shards = append(p.shards, sh)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// viewsOf collects the views of a source.
+func (p *Pipeline) viewsOf(source string) (*viewSet, error) {
+	s := &viewSet{source: source, byDef: make(map[*view.Definition]*target)}
+	var defs []*view.Definition
+	for i := range p.cfg.Views {
+		if def := &p.cfg.Views[i]; def.Source == source {
+			t := *p.targets[i]
+			p.targets[i] = &target{index: len(s.targets), view: t.view, topic: t.topic, partitions: t.partitions}
+			defs = append(defs, def)
+			s.byDef[def] = p.targets[i]
+			s.targets = append(s.targets, p.targets[i])
+		}
+	}
+	var err error
+	if s.matcher, err = view.NewMatcher(defs); err != nil {
+		return nil, fmt.Errorf("views of source %s: %w", source, err)
+	}
+	return s, nil
+}
+
+// shard makes the supervisor of one shard.
+func (p *Pipeline) shard(src *config.ResolvedSource, s config.Shard, views *viewSet) (*shard, error) {
+	o := binlog.Options{
+		Shard: s.ID, User: s.User, Password: s.Password.Reveal(), ServerID: s.ServerID,
+		Position: binlog.PositionMode(src.Position), Start: src.Start.String(), Heartbeat: src.Heartbeat.Every,
+		ReadTimeout: src.ReadTimeout, ConnectTimeout: src.Timeout, Filter: views.follows(s.ID), Logger: p.logger,
+	}
+	if s.Network == "unix" {
+		o.Socket = s.Addr
+	} else {
+		host, port, err := net.SplitHostPort(s.Addr)
+		if err != nil {
+			return nil, fmt.Errorf("address %q: %w", s.Addr, err)
+		}
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			return nil, fmt.Errorf("address %q: port is not a number up to 65535", s.Addr)
+		}
+		o.Host, o.Port = host, uint16(n)
+		if o.TLS, err = tlsConfig(s.TLS, host); err != nil {
+			return nil, err
+		}
+	}
+	r, err := binlog.New(o)
+	if err != nil {
+		return nil, err
+	}
+	return &shard{
+		source: src.Name, id: s.ID, addr: s.Addr, stallAfter: src.Heartbeat.StallAfter, reader: r, log: p.log, views: views,
+		batchBytes: p.budget.batch, saveEvery: time.Second, gate: &p.gate, retry: src.Retry,
+		counters: &counters{since: p.o.LagSince.UnixMicro(), lag: &p.streamLag, state: status.Connecting, at: p.started},
+		logger:   p.logger, wake: make(chan struct{}, 1), now: time.Now,
+	}, nil
+}
+
+// tlsConfig makes the TLS settings of a connection; nil is plain text.
+func tlsConfig(t config.TLS, host string) (*tls.Config, error) {
+	if t.Mode == "disable" || t.Mode == "" {
+		return nil, nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
+	if t.ServerName != "" {
+		c.ServerName = t.ServerName
+	}
+	if t.CA != "" {
+		pem, err := os.ReadFile(t.CA)
+		if err != nil {
+			return nil, fmt.Errorf("read connect.tls ca: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("read connect.tls ca: %s holds no certificate in PEM form", t.CA)
+		}
+	}
+	if t.Cert != "" {
+		cert, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		if err != nil {
+			return nil, fmt.Errorf("read connect.tls cert: %w", err)
+		}
+		c.Certificates = []tls.Certificate{cert}
+	}
+	switch t.Mode {
+	case "skip":
+		c.InsecureSkipVerify = true
+	case "verify-ca":
+		c.InsecureSkipVerify = true
+		c.VerifyConnection = verifyChain(c.RootCAs)
+	}
+	return c, nil
+}
+
+// verifyChain checks the certificate against the authorities and not the name.
+func verifyChain(roots *x509.CertPool) func(tls.ConnectionState) error {
+	return func(s tls.ConnectionState) error {
+		o := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
+		for _, c := range s.PeerCertificates[1:] {
+			o.Intermediates.AddCert(c)
+		}
+		_, err := s.PeerCertificates[0].Verify(o)
+		return err
+	}
+}

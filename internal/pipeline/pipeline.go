@@ -1,0 +1,254 @@
+// Package pipeline puts the parts together: it opens the state directory, the
+// stream, the window store and the lake that a configuration names, runs a
+// supervised reader for each shard and a worker for each sink, and drains them
+// in order when it is told to stop.
+//
+//	shards -> stream -> windows
+//	                 -> lake
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"tailwater/internal/config"
+	"tailwater/internal/status"
+	"tailwater/sinks/parquet"
+	"tailwater/sinks/redis"
+	redisembedded "tailwater/sinks/redis/embedded"
+	"tailwater/stream"
+	"tailwater/stream/embedded"
+)
+
+// Options are the options of Open.
+type Options struct {
+	Config  *config.Resolved
+	Version string
+	Logger  *slog.Logger
+	// PortFallback takes a free port where a configured one is busy.
+	PortFallback bool
+	// LagSince is when events begin to count in the lag figures; zero is the
+	// time of Open. Older ones are history.
+	LagSince time.Time
+}
+
+// Pipeline is everything that runs. Open opens it, Run runs it, Close gives up
+// what is left.
+type Pipeline struct {
+	o       Options
+	cfg     *config.Resolved
+	logger  *slog.Logger
+	started time.Time
+	budget  budget
+
+	state    *stateDir
+	token    string
+	log      *embedded.Log
+	mini     *redisembedded.Server
+	store    *redis.Store
+	listener net.Listener
+	gate     gate
+
+	targets []*target
+	topics  map[string]stream.Topic
+	shards  []*shard
+	windows []*viewWindows
+	lakes   []*parquet.Worker
+
+	streamLag, deliveryLag status.Latency
+	closing                sync.Once
+}
+
+var _ status.Source = (*Pipeline)(nil)
+
+// Open opens whatever the configuration names, and starts nothing. What it
+// opened is closed again when it fails.
+func Open(ctx context.Context, o Options) (*Pipeline, error) {
+	p := &Pipeline{o: o, cfg: o.Config, logger: o.Logger, started: time.Now(), topics: make(map[string]stream.Topic)}
+	if p.o.LagSince.IsZero() {
+		p.o.LagSince = p.started
+	}
+	p.budget = newBudget(p.cfg)
+	debug.SetMemoryLimit(p.budget.total)
+	for _, open := range []func(context.Context) error{
+		p.openState, p.openStream, p.openTopics, p.openWindows, p.openLake, p.openShards, p.openHTTP,
+	} {
+		if err := open(ctx); err != nil {
+			return nil, errors.Join(err, p.Close())
+		}
+	}
+	return p, nil
+}
+
+func (p *Pipeline) openState(context.Context) (err error) {
+	if p.state, err = openState(p.cfg.StateDir); err != nil {
+		return err
+	}
+	p.token, err = p.state.token()
+	return err
+}
+
+func (p *Pipeline) openStream(context.Context) error {
+	c := p.cfg.Stream
+	listen, err := p.address("stream.listen", c.Listen)
+	if err != nil {
+		return err
+	}
+	p.log, err = embedded.Open(embedded.Options{
+		Dir: p.state.path + "/stream", Name: p.cfg.Name, Listen: listen, MemoryBytes: p.budget.stream,
+		Retention: embedded.Retention{MaxAge: c.Retention.Age, MaxBytes: int64(c.Retention.Bytes)},
+		Logger:    p.logger,
+	})
+	return err
+}
+
+// openTopics makes a topic for each view.
+func (p *Pipeline) openTopics(ctx context.Context) error {
+	for i := range p.cfg.Views {
+		v := &p.cfg.Views[i]
+		topic, err := p.log.EnsureTopic(ctx, stream.TopicSpec{
+			Name:       stream.TopicName(p.cfg.Name, v.Name),
+			Partitions: p.cfg.Stream.Partitions, MaxRecord: int(p.cfg.Stream.MaxRecord),
+		})
+		if err != nil {
+			return fmt.Errorf("topic of view %s: %w", v.Name, err)
+		}
+		p.topics[v.Name] = topic
+		p.targets = append(p.targets, &target{view: v.Name, topic: topic.Name, partitions: topic.Partitions})
+	}
+	return nil
+}
+
+// openHTTP listens; serving begins with Run.
+func (p *Pipeline) openHTTP(context.Context) error {
+	if p.cfg.HTTP.Listen == "" {
+		return nil
+	}
+	addr, err := p.address("http.listen", p.cfg.HTTP.Listen)
+	if err != nil {
+		return err
+	}
+	p.listener, err = net.Listen("tcp", addr)
+	if err != nil {
+		return &PortError{Key: "http.listen", Addr: addr, Err: err}
+	}
+	return nil
+}
+
+// PortError says that an address cannot be listened on.
+type PortError struct {
+	// Key is the configuration key that names the address.
+	Key, Addr string
+	Err       error
+}
+
+// Error names the address, the key and the way out.
+func (e *PortError) Error() string {
+	return fmt.Sprintf("cannot listen on %s: %v; stop what has the port, or set %s to another address (port 0 takes a free one)", e.Addr, e.Err, e.Key)
+}
+
+// Unwrap returns the cause.
+func (e *PortError) Unwrap() error { return e.Err }
+
+// address checks that an address can be listened on. With PortFallback a busy
+// port becomes a free one, and the log says so.
+func (p *Pipeline) address(key, addr string) (string, error) {
+	l, err := net.Listen("tcp", addr)
+	if err == nil {
+		return addr, l.Close()
+	}
+	host, port, serr := net.SplitHostPort(addr)
+	if !p.o.PortFallback || serr != nil || port == "0" {
+		return "", &PortError{Key: key, Addr: addr, Err: err}
+	}
+	l, ferr := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if ferr != nil {
+		return "", &PortError{Key: key, Addr: addr, Err: err}
+	}
+	free := l.Addr().String()
+	p.logger.Warn("port is taken, another one is used", "key", key, "wanted", addr, "used", free)
+	return free, l.Close()
+}
+
+// HTTPAddr is the address of the HTTP server, "" without one.
+func (p *Pipeline) HTTPAddr() string {
+	if p.listener == nil {
+		return ""
+	}
+	return p.listener.Addr().String()
+}
+
+// StreamAddr is where Kafka clients reach the embedded stream.
+func (p *Pipeline) StreamAddr() string { return p.log.Addr() }
+
+// RedisURL is where Redis clients reach the window values; empty without
+// windows. It holds no password of a server of yours: then it is empty too.
+func (p *Pipeline) RedisURL() string {
+	if p.mini == nil {
+		return ""
+	}
+	return p.mini.URL()
+}
+
+// Log is the stream, for those who check what it holds.
+func (p *Pipeline) Log() stream.Log { return p.log }
+
+// Store is the window store, nil without windows.
+func (p *Pipeline) Store() *redis.Store { return p.store }
+
+// Close gives up everything at once; what is not drained is read again at the
+// next start. It is idempotent.
+func (p *Pipeline) Close() error {
+	var err error
+	p.closing.Do(func() {
+		if p.listener != nil {
+			_ = p.listener.Close() // served and closed by the HTTP server in a run
+		}
+		if p.store != nil {
+			err = errors.Join(err, p.store.Close())
+		}
+		if p.mini != nil {
+			err = errors.Join(err, p.mini.Close())
+		}
+		if p.log != nil {
+			err = errors.Join(err, p.log.Close())
+		}
+		if p.state != nil {
+			err = errors.Join(err, p.state.Close())
+		}
+	})
+	return err
+}
+
+// budget divides limits.memory.
+type budget struct {
+	total, stream int64
+	// batch bounds one publish of one shard, lake the rows held by one worker.
+	batch, lake int
+}
+
+// newBudget divides the memory: an eighth each for the stream's buffers, for
+// the batches of the shards (two each), and for the lake's workers. The rest
+// is for what the parts need besides, and for the collector's slack.
+func newBudget(c *config.Resolved) budget {
+	b := budget{total: int64(c.Limits.Memory)}
+	part := b.total / 8
+	b.stream = part
+	shards := 0
+	for i := range c.Sources {
+		shards += len(c.Sources[i].Shards)
+	}
+	layouts := 1
+	if c.Lake != nil {
+		layouts = max(1, len(c.Lake.Layouts))
+	}
+	b.batch = int(min(4<<20, max(64<<10, part/int64(2*max(1, shards)))))
+	b.lake = int(max(4<<20, part/int64(layouts)))
+	return b
+}

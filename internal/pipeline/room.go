@@ -1,0 +1,91 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"tailwater/stream"
+)
+
+// roomEvery is how often the stream's disk is looked at.
+const roomEvery = time.Second
+
+// diskFullAt is the part of the disk above which readers pause; they go on once
+// it is a little below.
+const (
+	diskFullAt = 0.95
+	diskFreeAt = 0.94
+)
+
+// keepRoom removes records that every sink has and retention allows, and holds
+// the readers back while there is no room for more. It runs until ctx ends.
+func (p *Pipeline) keepRoom(ctx context.Context) {
+	for pause(ctx, roomEvery) {
+		if err := p.trim(ctx); err != nil && ctx.Err() == nil {
+			p.logger.Warn("stream is not trimmed", "error", err)
+		}
+		reason := p.full()
+		if p.gate.set(reason) {
+			if reason != "" {
+				p.logger.Warn("readers pause", "reason", reason)
+			} else {
+				p.logger.Info("readers go on")
+			}
+		}
+	}
+}
+
+// trim lets the stream drop what every sink has stored. A view without a sink
+// holds nothing back.
+func (p *Pipeline) trim(ctx context.Context) error {
+	keep := make(map[stream.TopicPartition]int64)
+	for _, t := range p.topics {
+		bounds, err := p.log.Bounds(ctx, t.Name)
+		if err != nil {
+			return err
+		}
+		for i, b := range bounds {
+			keep[stream.TopicPartition{Topic: t.Name, Partition: int32(i)}] = b.Next
+		}
+	}
+	lower := func(view string, offsets []int64) {
+		t := p.topics[view]
+		for i := range t.Partitions {
+			tp := stream.TopicPartition{Topic: t.Name, Partition: int32(i)}
+			at := int64(0)
+			if i < len(offsets) {
+				at = offsets[i]
+			}
+			keep[tp] = min(keep[tp], at)
+		}
+	}
+	for _, v := range p.windows {
+		lower(v.view, v.saved())
+	}
+	for _, w := range p.lakes {
+		st := w.Status()
+		lower(st.View, st.Saved)
+	}
+	_, err := p.log.Trim(ctx, keep)
+	return err
+}
+
+// full says why there is no room, or "".
+func (p *Pipeline) full() string {
+	u, err := p.log.Usage()
+	if err != nil {
+		return ""
+	}
+	if limit := int64(p.cfg.Limits.Disk); limit > 0 && u.Bytes >= limit {
+		return fmt.Sprintf("the stream holds %d MiB, as much as limits.disk allows, and a sink has not read it yet; mend the sink that lags, or raise limits.disk", u.Bytes>>20)
+	}
+	bound := diskFullAt
+	if p.gate.closed() {
+		bound = diskFreeAt
+	}
+	if u.Total > 0 && float64(u.Total-u.Free) >= bound*float64(u.Total) {
+		return fmt.Sprintf("the disk of %s is %.0f %% full; free some of it", p.state.path, 100*float64(u.Total-u.Free)/float64(u.Total))
+	}
+	return ""
+}

@@ -1,0 +1,178 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"tailwater/internal/status"
+)
+
+// UndrainedError says what was left when the time for draining was over.
+// Nothing of it is lost: the next start reads it again.
+type UndrainedError struct {
+	Left []string
+	Err  error
+}
+
+// Error lists what was left.
+func (e *UndrainedError) Error() string {
+	return fmt.Sprintf("not drained in time: %v; the next start goes on from the stored positions", e.Left)
+}
+
+// Unwrap returns the cause.
+func (e *UndrainedError) Unwrap() error { return e.Err }
+
+// Run works until ctx ends, then drains for at most grace:
+//
+//	readers stop and publish what they have -> sinks catch up with the stream -> sinks store what they hold
+//
+// hard ends everything at once. Run returns nil when all was drained.
+func (p *Pipeline) Run(ctx, hard context.Context, grace time.Duration) error {
+	hard, cancelHard := context.WithCancel(hard)
+	defer cancelHard()
+	sinks, stopSinks := context.WithCancel(hard)
+	defer stopSinks()
+
+	var side, readers, workers sync.WaitGroup
+	p.startSide(sinks, &side)
+	failed := make(chan error, len(p.windows)+len(p.lakes))
+	for _, v := range p.windows {
+		workers.Go(func() { failed <- v.run(sinks) })
+	}
+	for _, w := range p.lakes {
+		workers.Go(func() { failed <- w.Run(sinks) })
+	}
+	for _, s := range p.shards {
+		readers.Go(func() { s.run(ctx, hard) })
+	}
+
+	select {
+	case <-ctx.Done():
+	case <-hard.Done():
+	}
+	p.logger.Info("draining", "grace", grace)
+	deadline := time.AfterFunc(grace, cancelHard)
+	defer deadline.Stop()
+	readers.Wait()
+	left := p.catchUp(hard)
+	stopSinks()
+	workers.Wait()
+	side.Wait()
+	close(failed)
+	var errs []error
+	for err := range failed {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			errs = append(errs, err)
+		}
+	}
+	if hard.Err() != nil || len(left) > 0 || len(errs) > 0 {
+		return &UndrainedError{Left: left, Err: errors.Join(errs...)}
+	}
+	p.logger.Info("drained")
+	return nil
+}
+
+// startSide starts what runs beside: the HTTP server, retention, the minute's totals.
+func (p *Pipeline) startSide(ctx context.Context, wg *sync.WaitGroup) {
+	wg.Go(func() { p.keepRoom(ctx) })
+	wg.Go(func() { p.report(ctx) })
+	if p.listener == nil {
+		return
+	}
+	server := status.NewServer(status.ServerOptions{
+		Listener: p.listener, Source: p, Token: p.token, Log: p.logger,
+		Actions: map[string]status.Action{"shards/{shard}/retry": p.retryShard},
+	})
+	wg.Go(func() {
+		if err := server.Run(ctx); err != nil {
+			p.logger.Error("http server ended", "error", err)
+		}
+	})
+}
+
+// retryShard ends the pause of a shard that waits after an error.
+func (p *Pipeline) retryShard(r *http.Request) error {
+	for _, s := range p.shards {
+		if s.id == r.PathValue("shard") {
+			s.retryNow()
+			return nil
+		}
+	}
+	return &status.Problem{Status: http.StatusNotFound, Title: "no such shard", Code: "no_shard",
+		Detail: r.PathValue("shard"), Suggestion: "GET /api/v1/status lists the shards"}
+}
+
+// catchUp waits until every sink has all that the stream holds, and returns
+// what is behind when hard ends.
+func (p *Pipeline) catchUp(hard context.Context) []string {
+	for {
+		left := p.behind(hard)
+		if len(left) == 0 || !pause(hard, 20*time.Millisecond) {
+			return left
+		}
+	}
+}
+
+// behind names the sinks that have not read the stream to its end.
+func (p *Pipeline) behind(ctx context.Context) []string {
+	ends := make(map[string][]int64)
+	for name, t := range p.topics {
+		bounds, err := p.log.Bounds(ctx, t.Name)
+		if err != nil {
+			return []string{"stream: " + err.Error()}
+		}
+		for _, b := range bounds {
+			ends[name] = append(ends[name], b.Next)
+		}
+	}
+	var left []string
+	for _, v := range p.windows {
+		if n := missing(ends[v.view], v.saved()); n > 0 {
+			left = append(left, fmt.Sprintf("windows of view %s: %d records", v.view, n))
+		}
+	}
+	for _, w := range p.lakes {
+		st := w.Status()
+		if n := missing(ends[st.View], st.Read); n > 0 {
+			left = append(left, fmt.Sprintf("lake of view %s: %d records", st.View, n))
+		}
+	}
+	return left
+}
+
+// missing counts the records between two sets of offsets.
+func missing(ends, at []int64) (n int64) {
+	for i, end := range ends {
+		if i < len(at) {
+			n += max(0, end-at[i])
+		} else {
+			n += end
+		}
+	}
+	return n
+}
+
+// CaughtUp reports whether every sink has all that the stream holds now.
+func (p *Pipeline) CaughtUp(ctx context.Context) bool { return len(p.behind(ctx)) == 0 }
+
+// report logs the totals once a minute.
+func (p *Pipeline) report(ctx context.Context) {
+	for pause(ctx, time.Minute) {
+		s := p.Snapshot()
+		var rows, events, lake uint64
+		for i := range s.Shards {
+			rows += s.Shards[i].Rows
+			events += s.Shards[i].Events
+		}
+		for i := range s.Lake {
+			lake += s.Lake[i].Rows
+		}
+		p.logger.Info("totals", "verdict", s.Verdict, "rows", rows, "events", events, "lake_rows", lake,
+			"stream_bytes", s.Stream.Bytes, "rss_bytes", s.Process.RSSBytes,
+			"stream_lag_p99_ms", s.Process.StreamLag.P99, "lag_p99_ms", s.Process.DeliveryLag.P99)
+	}
+}

@@ -1,0 +1,252 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"tailwater/change"
+	"tailwater/internal/expr"
+	"tailwater/internal/status"
+	"tailwater/sinks/redis"
+	"tailwater/stream"
+	"tailwater/windowing"
+)
+
+// schemaPoll is how often the schemas of a view are looked at: a metric is
+// compiled against the columns that the view's events really have.
+const (
+	schemaPollFirst = 100 * time.Millisecond
+	schemaPollLater = 5 * time.Second
+)
+
+// viewWindows runs the metrics of one view.
+type viewWindows struct {
+	log     stream.Log
+	store   *redis.Store
+	view    string
+	topic   stream.Topic
+	defs    []windowing.Definition
+	logger  *slog.Logger
+	observe func(metric string, commits []int64, at time.Time)
+
+	mu     sync.Mutex
+	worker *redis.Worker
+	fault  error
+}
+
+// run works until ctx ends. The worker is made anew when the view's columns
+// change, for a sum may then have another scale.
+func (v *viewWindows) run(ctx context.Context) error {
+	var columns []change.Column
+	for {
+		next, err := v.nextColumns(ctx, columns)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil {
+			columns = next
+			err = v.runWorker(ctx, columns)
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		v.fail(err)
+		if err != nil {
+			v.logger.Error("metrics do not move", "view", v.view, "error", err)
+			columns = nil
+			if !pause(ctx, schemaPollLater) {
+				return nil
+			}
+		}
+	}
+}
+
+// runWorker runs one worker until ctx ends or the view's columns change.
+func (v *viewWindows) runWorker(ctx context.Context, columns []change.Column) error {
+	metrics, err := v.compile(columns)
+	if err != nil {
+		return err
+	}
+	w, err := redis.NewWorker(redis.WorkerOptions{
+		Source: v.log, Store: v.store, Topic: v.topic.Name, Metrics: metrics, Logger: v.logger, Observe: v.observe,
+	})
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	v.worker, v.fault = w, nil
+	v.mu.Unlock()
+	work, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- w.Run(work) }()
+	changed := make(chan error, 1)
+	go func() {
+		_, err := v.nextColumns(work, columns)
+		changed <- err
+	}()
+	select {
+	case err := <-done:
+		cancel()
+		<-changed
+		return err
+	case <-changed:
+		cancel()
+		return <-done
+	}
+}
+
+// nextColumns waits until the view's columns are others than the given ones.
+func (v *viewWindows) nextColumns(ctx context.Context, now []change.Column) ([]change.Column, error) {
+	every := schemaPollFirst
+	if now != nil {
+		every = schemaPollLater
+	}
+	for {
+		schemas, err := v.log.Schemas(ctx, v.view)
+		if err != nil {
+			return nil, fmt.Errorf("read schemas of view %s: %w", v.view, err)
+		}
+		if cols := mergeColumns(schemas); len(cols) > 0 && !slices.EqualFunc(cols, now, sameColumn) {
+			return cols, nil
+		}
+		if !pause(ctx, every) {
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func sameColumn(a, b change.Column) bool {
+	return a.Name == b.Name && a.Type == b.Type && a.Scale == b.Scale
+}
+
+// mergeColumns returns every column that any schema of a view has, by name.
+// Where they differ in scale the largest stands, so that no digit is lost.
+func mergeColumns(schemas map[string]change.Schema) []change.Column {
+	byName := make(map[string]change.Column)
+	for _, print := range slices.Sorted(maps.Keys(schemas)) {
+		for _, c := range schemas[print].Columns {
+			if old, ok := byName[c.Name]; ok && old.Scale > c.Scale {
+				c.Scale, c.Precision = old.Scale, max(c.Precision, old.Precision)
+			}
+			byName[c.Name] = c
+		}
+	}
+	out := make([]change.Column, 0, len(byName))
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		out = append(out, byName[name])
+	}
+	return out
+}
+
+// compile compiles every metric; all mistakes are returned at once.
+func (v *viewWindows) compile(columns []change.Column) ([]*windowing.Metric, error) {
+	var out []*windowing.Metric
+	var errs []error
+	for _, d := range v.defs {
+		var where windowing.Predicate
+		if d.Where != "" {
+			p, err := expr.CompilePredicate(d.Where, columns)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("metric %s: where: %w", d.Name, err))
+				continue
+			}
+			where = p
+		}
+		m, err := windowing.Compile(d, columns, where)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		out = append(out, m)
+	}
+	return out, errors.Join(errs...)
+}
+
+func (v *viewWindows) fail(err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.fault = err
+}
+
+// status is what each metric is doing.
+func (v *viewWindows) status() (redis.Status, error) {
+	v.mu.Lock()
+	w, fault := v.worker, v.fault
+	v.mu.Unlock()
+	if w == nil {
+		return redis.Status{Topic: v.topic.Name}, fault
+	}
+	return w.Status(), fault
+}
+
+// snapshot describes each metric of the view.
+func (v *viewWindows) snapshot() []status.Metric {
+	st, fault := v.status()
+	known := make(map[string]redis.MetricStatus)
+	for _, m := range st.Metrics {
+		if !m.Candidate {
+			known[m.Name] = m
+		}
+	}
+	out := make([]status.Metric, 0, len(v.defs))
+	for _, d := range v.defs {
+		m := known[d.Name]
+		s := status.Metric{
+			Metric: d.Name, View: v.view, Closed: uint64(m.Closed + m.Incomplete), Groups: m.Groups,
+			Late: uint64(m.Late + m.Dropped), Error: m.LastError,
+		}
+		if m.Watermark > 0 {
+			s.Watermark = time.UnixMicro(m.Watermark).UTC()
+		}
+		for p, why := range m.Stopped {
+			s.Error = fmt.Sprintf("partition %d is stopped: %s", p, why)
+		}
+		if fault != nil {
+			s.Error = fault.Error()
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// saved returns the lowest offset that any metric of the view has stored, per
+// partition; what the log keeps must not begin above it.
+func (v *viewWindows) saved() []int64 {
+	out := make([]int64, v.topic.Partitions)
+	st, _ := v.status()
+	if len(st.Metrics) < len(v.defs) {
+		return out
+	}
+	for p := range out {
+		out[p] = -1
+		for _, m := range st.Metrics {
+			at := int64(0)
+			if p < len(m.Saved) {
+				at = max(0, m.Saved[p])
+			}
+			if out[p] < 0 || at < out[p] {
+				out[p] = at
+			}
+		}
+	}
+	return out
+}
+
+// pause waits, and reports whether ctx is still alive.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
