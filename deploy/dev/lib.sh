@@ -133,17 +133,20 @@ live_pid() {
 	[ -n "$at" ] && [ "$(start_time "$pid")" = "$at" ] && printf '%s' "$pid"
 }
 
-# launch DIR: starts DIR/command in a session of its own, its output through
-# bounded-log, and writes DIR/pid. It does not wait until the server serves.
+# launch DIR: starts DIR/command in a session of its own and waits until
+# DIR/pid names it, not until it serves.
 launch() {
-	local dir=$1 pid
-	local -a command
-	mapfile -t command <"$dir/command"
+	local dir=$1
+	started+=("$dir")
+	rm -f "$dir/pid"
 	: >"$dir/log"
-	setsid "${command[@]}" </dev/null > >(exec setsid "$here/bounded-log" "$dir/log" 4194304 >/dev/null 2>&1) 2>&1 &
-	pid=$!
-	disown "$pid"
-	printf '%s %s\n' "$pid" "$(start_time "$pid")" >"$dir/pid"
+	setsid "$here/server-run" "$dir" </dev/null >/dev/null 2>&1 &
+	disown $!
+	for _ in $(seq 500); do
+		[ -e "$dir/pid" ] && return
+		sleep 0.02
+	done
+	die "start the server in $dir: it has not begun after 10 s"
 }
 
 # await_log DIR TEXT SECONDS: waits until the server in DIR has written TEXT.

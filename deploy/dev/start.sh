@@ -60,14 +60,13 @@ start_again() {
 	await_end 5 "$dir" || die "start $dir again: it still runs"
 	before_again "$dir"
 	launch "$dir"
-	started=("$dir")
 	await_log "$dir" "$serving" 180 || start_failed "$dir"
 	describe "$dir" "$(json_field "$dir" server_id)" "$(json_field "$dir" port)"
 }
 
 # start_set starts the servers of one call at the same time and then waits for each.
 start_set() {
-	local i name d p try ports=() ids=()
+	local i name d p try dirs=() ports=() ids=()
 	set_dir=$(new_set "$set_dir")
 	# A socket's path ends at 107 characters.
 	[ ${#set_dir} -le 85 ] || die "the folder $set_dir is too long for the path of a socket; name a shorter one with --dir"
@@ -81,14 +80,14 @@ start_set() {
 		name=$(next_name "$set_dir")
 		d=$set_dir/$name
 		make_data "$d"
+		dirs+=("$d")
 		ids+=($((server_id + 10#$name)))
 		ports+=("$p")
 		write_command "$d" "${ids[i]}" "$p"
 		launch "$d"
-		started+=("$d")
 	done
-	for i in "${!started[@]}"; do
-		d=${started[i]}
+	for i in "${!dirs[@]}"; do
+		d=${dirs[i]}
 		for try in 1 2 3 4 5; do
 			await_log "$d" "$serving" 180 && break
 			# Somebody took the free port in the meantime: take another.
@@ -99,7 +98,7 @@ start_set() {
 		done
 		after_start "$d" || start_failed "$d"
 	done
-	for i in "${!started[@]}"; do describe "${started[i]}" "${ids[i]}" "${ports[i]}"; done
+	for i in "${!dirs[@]}"; do describe "${dirs[i]}" "${ids[i]}" "${ports[i]}"; done
 }
 
 start_main() {
@@ -109,5 +108,6 @@ start_main() {
 	trap 'exit 130' INT TERM HUP
 	if [ -n "$again" ]; then start_again "$again"; else start_set; fi
 	trap - EXIT
+	mapfile -t started < <(printf '%s\n' "${started[@]}" | sort -u)
 	watch "$owner" "${started[@]}"
 }
