@@ -121,8 +121,8 @@ func TestShard_DoesEverythingAShopDoes(t *testing.T) {
 		if len(tables) > 1 {
 			seen["several tables"]++
 		}
-		if s.Live() > 302 {
-			t.Fatalf("%d orders live, want at most 302", s.Live())
+		if s.Live() > 310 { // a transaction adds a few at most
+			t.Fatalf("%d orders live, want at most about 300", s.Live())
 		}
 	}
 	for _, want := range []string{
