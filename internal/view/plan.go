@@ -1,58 +1,299 @@
 package view
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"strconv"
 
 	"tailwater/change"
+	"tailwater/internal/expr"
 )
 
 // Plan turns the row changes of one table shape into the events of one view.
-// It is not safe for concurrent use: every shard compiles its own.
+// It reuses its memory from change to change and is not safe for concurrent
+// use: every shard compiles its own.
 type Plan struct {
-	schema change.Schema
+	view, shard string
+	table       *change.Table
+	schema      change.Schema
+	src         *source
+	where       *expr.Predicate
+	// cells are the view's columns, and behind the first shown ones the parts
+	// of the key that the view does not show.
+	cells []cell
+	shown int
+	// key are the cells of the key.
+	key []int
+	// needs are the columns of the table without which no event can be made.
+	needs []int
+
+	// head, names and print are the texts between the metadata that changes.
+	head, names, print []byte
+	gtid, old          bool
+
+	before, after image
+	// out holds the values of the events of one change.
+	out, scratch []byte
+	parts        int
 }
 
-var errNotBuilt = errors.New("compile view: not built")
-
-// Compile makes the plan of a view for one shape of a physical table on one
-// shard. captures are those that Matcher.Match returned for the table.
-func Compile(def *Definition, shard string, t *change.Table, captures map[string]string) (*Plan, error) {
-	return nil, errNotBuilt
+// image is one row image, rendered: ends[i] is where cell i ends in buf.
+type image struct {
+	buf  []byte
+	ends []int
+	key  []byte
 }
 
-// Schema returns the shape of the plan's events.
+func (m *image) cell(i int) []byte {
+	if i == 0 {
+		return m.buf[:m.ends[0]]
+	}
+	return m.buf[m.ends[i-1]:m.ends[i]]
+}
+
+// maxParts is how many events one change may become: LSN.Part has 16 bits.
+const maxParts = 1<<16 - 1
+
+// need adds columns of the source to those without which no event can be made.
+func (p *Plan) need(cols []int) { p.needs = append(p.needs, cols...) }
+
+// Schema returns the shape of the plan's events. A copied column has the type
+// of the table's, a masked one and a path into a JSON column are text, an
+// expression has the type that its operations give it. The slices are the
+// plan's own.
 func (p *Plan) Schema() change.Schema { return p.schema }
 
-// Apply hands the events of one row change to emit, in order of LSN.
-func (p *Plan) Apply(c *Change, emit func(Event) error) error { return errNotBuilt }
-
-// Match is a view that takes a physical table.
-type Match struct {
-	Definition *Definition
-	// Captures are the values of the patterns' {x}, by name.
-	Captures map[string]string
+// Apply hands the events of one row change to emit, in order of LSN:
+//
+//	Create, Read  the row is in the view: one event, c or r
+//	Delete        the row was in the view: d
+//	Update        it was and is, with the same key: u
+//	              it was and is, under another key: d of the old, c of the new
+//	              it enters: c; it leaves: d of the image that was in the view
+//
+// An error of emit is returned as it is. Any other error names the view and
+// what it could not do, and nothing of the change was handed over; it must
+// stop the shard, or the row would be lost.
+func (p *Plan) Apply(c *Change, emit func(Event) error) error {
+	p.out, p.parts = kept(p.out), 0
+	before, after, err := p.images(c)
+	p.src.row = nil
+	if err != nil {
+		return fmt.Errorf("view %s: %w", p.view, err)
+	}
+	switch {
+	case before && after && bytes.Equal(p.before.key, p.after.key):
+		return p.emit(c, change.Update, &p.after, emit)
+	case before && after:
+		if err := p.emit(c, change.Delete, &p.before, emit); err != nil {
+			return err
+		}
+		return p.emit(c, change.Create, &p.after, emit)
+	case before:
+		return p.emit(c, change.Delete, &p.before, emit)
+	case after && c.Op == change.Read:
+		return p.emit(c, change.Read, &p.after, emit)
+	case after:
+		return p.emit(c, change.Create, &p.after, emit)
+	}
+	return nil
 }
 
-// Matcher finds the views that take a physical table. It is immutable.
-type Matcher struct{}
-
-// NewMatcher compiles the patterns of the definitions.
-func NewMatcher(defs []*Definition) (*Matcher, error) { return &Matcher{}, nil }
-
-// Match returns the views that take a physical table of a shard, in the order
-// of the definitions.
-func (m *Matcher) Match(source, shard, database, table string) []Match { return nil }
-
-// Problem is a mistake in a definition that shows without a table.
-type Problem struct {
-	// Field is where it stands: "name", "database", "table", "where", "key[1]",
-	// "select.city", "masking.email".
-	Field string
-	// Offset is the byte in the field's text, or -1 when the whole is meant.
-	Offset int
-	// Message says what is wrong, Hint what to write instead.
-	Message, Hint string
+// images renders the images of a change that are in the view.
+func (p *Plan) images(c *Change) (before, after bool, err error) {
+	wantBefore := c.Op == change.Update || c.Op == change.Delete
+	wantAfter := c.Op != change.Delete
+	switch {
+	case !c.Op.Valid():
+		return false, false, fmt.Errorf("a change has the unknown operation %q", c.Op)
+	case wantBefore != (c.Before != nil) || wantAfter != (c.After != nil):
+		return false, false, fmt.Errorf("a change with operation %q has the wrong images", c.Op)
+	case c.Shard != p.shard:
+		return false, false, fmt.Errorf("a change of shard %q came to the plan of shard %q", c.Shard, p.shard)
+	}
+	if wantBefore {
+		if before, err = p.take(c.Before, &p.before); err != nil {
+			return false, false, err
+		}
+	}
+	if wantAfter {
+		after, err = p.take(c.After, &p.after)
+	}
+	return before, after, err
 }
 
-// Validate returns the mistakes of a definition that show without a table.
-func Validate(def *Definition) []Problem { return nil }
+// take renders a row image if the view takes it.
+func (p *Plan) take(row change.Row, m *image) (bool, error) {
+	for _, i := range p.needs {
+		if row.State(i) == change.Absent {
+			return false, fmt.Errorf("table %s.%s: a row image has no column %s: the session that wrote it used a smaller binlog_row_image; set binlog_row_image=FULL on the server and in every session", p.table.Database, p.table.Name, p.table.Columns[i].Name)
+		}
+	}
+	p.src.row = row
+	if p.where != nil {
+		ok, err := p.where.Eval(p.src)
+		if err != nil {
+			return false, fmt.Errorf("key %s, where: %w", p.keyForError(), err)
+		}
+		if !ok {
+			return false, nil
+		}
+	}
+	m.buf = kept(m.buf)
+	for i := range p.cells {
+		var err error
+		if m.buf, err = p.appendCell(m.buf, &p.cells[i]); err != nil {
+			return false, fmt.Errorf("key %s, select.%s: %w", p.keyForError(), p.cells[i].name, err)
+		}
+		m.ends[i] = len(m.buf)
+	}
+	m.key = append(kept(m.key), '[')
+	for n, i := range p.key {
+		m.key = appendKeyPart(m.key, n, m.cell(i))
+	}
+	m.key = append(m.key, ']')
+	return true, nil
+}
+
+// appendKeyPart appends the text of a cell as a JSON string; NULL is null.
+func appendKeyPart(dst []byte, n int, cell []byte) []byte {
+	if n > 0 {
+		dst = append(dst, ',')
+	}
+	if cell[0] == '"' || string(cell) == "null" {
+		return append(dst, cell...)
+	}
+	return expr.AppendQuoted(dst, cell)
+}
+
+// keyForError renders the key of the row at hand for an error's text, behind
+// the masks as everywhere.
+func (p *Plan) keyForError() string {
+	key := []byte{'['}
+	for n, i := range p.key {
+		cell, err := p.appendCell(nil, &p.cells[i])
+		if err != nil {
+			return "unknown"
+		}
+		key = appendKeyPart(key, n, cell)
+	}
+	return string(append(key, ']'))
+}
+
+var errEmptyCell = errors.New("the row gives no text for the column")
+
+// appendCell appends the JSON text of one cell of the row at hand.
+func (p *Plan) appendCell(dst []byte, c *cell) ([]byte, error) {
+	start := len(dst)
+	var err error
+	switch c.kind {
+	case cellConstant:
+		return append(dst, c.text...), nil
+	case cellCopy:
+		dst, err = p.src.AppendJSON(dst, c.col)
+	case cellDocument:
+		dst, err = p.appendDocument(dst, c.col)
+	case cellValue:
+		dst, err = c.value.AppendJSON(dst, p.src)
+	}
+	if err != nil {
+		return dst, err
+	}
+	if len(dst) == start {
+		return dst, errEmptyCell
+	}
+	if c.quote != quoteNone {
+		dst = quoteNumber(dst, start, c.quote)
+	}
+	return dst, nil
+}
+
+// appendDocument appends the text of a JSON column as a JSON string.
+func (p *Plan) appendDocument(dst []byte, col int) ([]byte, error) {
+	if p.src.State(col) == change.Null {
+		return append(dst, "null"...), nil
+	}
+	doc, err := p.src.AppendJSON(p.scratch[:0], col)
+	if err != nil {
+		return dst, err
+	}
+	p.scratch = kept(doc)
+	if len(doc) == 0 {
+		return dst, errEmptyCell
+	}
+	return expr.AppendQuoted(dst, doc), nil
+}
+
+// quoteNumber makes the number at the end of dst a JSON string, if it is one
+// that JavaScript and others cannot hold.
+func quoteNumber(dst []byte, start int, q quoting) []byte {
+	text := dst[start:]
+	if text[0] != '-' && (text[0] < '0' || text[0] > '9') || q == quoteBig && !beyond53(text) {
+		return dst
+	}
+	dst = append(dst, 0, '"')
+	copy(dst[start+1:], dst[start:len(dst)-2])
+	dst[start] = '"'
+	return dst
+}
+
+// beyond53 reports whether a whole number is larger than 2^53 in size.
+func beyond53(text []byte) bool {
+	const limit = "9007199254740992"
+	if text[0] == '-' {
+		text = text[1:]
+	}
+	return len(text) > len(limit) || len(text) == len(limit) && string(text) > limit
+}
+
+// emit builds the event of an image and hands it over.
+func (p *Plan) emit(c *Change, op change.Op, m *image, emit func(Event) error) error {
+	if p.parts >= maxParts {
+		return fmt.Errorf("view %s, key %s: one change becomes more than %d events: narrow where, or split the view", p.view, m.key, maxParts)
+	}
+	lsn := c.LSN
+	lsn.Part = uint16(p.parts)
+	p.parts++
+	start := len(p.out)
+	out := append(p.out, `{"_op":"`...)
+	out = append(out, byte(op))
+	out = append(out, p.head...)
+	out = strconv.AppendInt(out, c.TSMicros, 10)
+	out = append(out, `,"_lsn":"`...)
+	out = append(lsn.Append(out), '"')
+	out = append(out, p.names...)
+	if p.gtid {
+		p.scratch = append(p.scratch[:0], c.GTID...)
+		out = expr.AppendQuoted(append(out, `,"_gtid":`...), p.scratch)
+	}
+	out = append(out, p.print...)
+	for i := range p.cells[:p.shown] {
+		out = append(append(out, p.cells[i].key...), m.cell(i)...)
+	}
+	if op == change.Update && p.old {
+		out = p.appendOld(out)
+	}
+	p.out = append(out, '}')
+	return emit(Event{Op: op, LSN: lsn, Key: m.key, Value: p.out[start:]})
+}
+
+// appendOld appends _old: the columns whose text changed, as they were.
+func (p *Plan) appendOld(out []byte) []byte {
+	open := false
+	for i := range p.cells[:p.shown] {
+		was := p.before.cell(i)
+		if bytes.Equal(was, p.after.cell(i)) {
+			continue
+		}
+		key := p.cells[i].key
+		if !open {
+			out, key, open = append(out, `,"_old":{`...), key[1:], true
+		}
+		out = append(append(out, key...), was...)
+	}
+	if open {
+		out = append(out, '}')
+	}
+	return out
+}

@@ -19,21 +19,26 @@ type Definition struct {
 	// Database and Table are anchored patterns of the physical names:
 	// "shop_{shard}", "orders_{part}". {x} matches [A-Za-z0-9]+, {x:regex} what
 	// the regular expression matches; each becomes a text column x that may be
-	// selected and used in Key.
+	// selected and used in Where and Key. {shard} is the shard's id: a table
+	// whose name gives another one is refused. A capture may not have the name
+	// of a column of the table.
 	Database, Table string
 	// Select are the view's columns in order. Empty selects every column of
 	// the table under its own name.
 	Select []Item
-	// Where is a CEL expression over the table's columns; empty takes every row.
+	// Where is a CEL expression over the table's columns and the captures; empty
+	// takes every row. Like every expression it sees masked columns masked.
 	Where string
-	// Key are names of view columns, or "shard" for the shard's id.
+	// Key are names of view columns or captures, or "shard" for the shard's id.
+	// Empty is the table's primary key, whether the view shows it or not.
 	Key []string
 	// Masking is applied to the table's columns, by name, before anything else
-	// sees them.
+	// sees them: select, where, keys, _old and errors. A name that the table
+	// does not have is an error, or a renamed column would leave unmasked.
 	Masking map[string]Mask
 	// Metadata switches the optional metadata members.
 	Metadata Metadata
-	// QuoteBig writes integers beyond 2^53 and decimals as JSON strings.
+	// QuoteBig writes integers beyond 2^53 and all decimals as JSON strings.
 	QuoteBig bool
 }
 
@@ -42,15 +47,15 @@ type Item struct {
 	// Name of the view's column. "*" stands for every column of the table that
 	// no other item names.
 	Name string
-	// Expr is a column, a path into a JSON column (payload.ship.city) or a CEL
-	// expression. Empty is Name.
+	// Expr is a column, a capture, "shard", a path into a JSON column
+	// (payload.ship.city) or a CEL expression. Empty is Name.
 	Expr string
 }
 
 // Mask says how a column is made unreadable.
 type Mask struct {
-	// Kind is "hash" (HMAC-SHA-256, hex), "drop" (the column is absent) or
-	// "truncate" (the first Keep characters).
+	// Kind is "hash" (HMAC-SHA-256 of the text, hex), "drop" (the view has no
+	// such column) or "truncate" (the first Keep characters of a text).
 	Kind string
 	Salt []byte
 	Keep int
@@ -71,12 +76,13 @@ type Change struct {
 	// LSN has part 0; the plan numbers the parts.
 	LSN  change.LSN
 	GTID string
-	// Before is nil on Create and Read, After is nil on Delete.
+	// Shard is that of the plan. Before is nil on Create and Read, After is nil
+	// on Delete.
 	Before, After change.Row
 }
 
 // Event is one event that a plan made. Key and Value are valid until the next
-// call of the plan.
+// Apply of the plan.
 type Event struct {
 	Op    change.Op
 	LSN   change.LSN
