@@ -23,6 +23,7 @@ func stops(t *testing.T, server *testenv.Server, position []byte, change func(*O
 }
 
 func TestHazard_A8_A11_ResetAndPurgedBinlogsAreRefused(t *testing.T) {
+	t.Parallel()
 	server := testenv.MySQL(t, 1)[0]
 	server.Exec(t, "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)", "INSERT INTO d.t VALUES (1)")
 	var positions [2][]byte
@@ -53,6 +54,7 @@ func TestHazard_A8_A11_ResetAndPurgedBinlogsAreRefused(t *testing.T) {
 }
 
 func TestHazard_A6_OrdinalsOfFilesAreNumbers(t *testing.T) {
+	t.Parallel()
 	server := testenv.MySQL(t, 1)[0]
 	server.Exec(t, "RESET BINARY LOGS AND GTIDS TO 999998", "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)")
 	latest := func(o *Options, _ *journal) { o.Position = ByFile }
@@ -73,6 +75,7 @@ func TestHazard_A6_OrdinalsOfFilesAreNumbers(t *testing.T) {
 }
 
 func TestHazard_A51_FollowsOverRestartsAndCrashes(t *testing.T) {
+	t.Parallel()
 	server := testenv.MySQL(t, 1)[0]
 	server.Exec(t, "CREATE DATABASE d", "CREATE TABLE d.a (id INT PRIMARY KEY)", "CREATE TABLE d.b (x VARCHAR(9) PRIMARY KEY)",
 		"CREATE TABLE d.m (id INT PRIMARY KEY) ENGINE=MEMORY")
@@ -119,6 +122,7 @@ func TestHazard_A51_FollowsOverRestartsAndCrashes(t *testing.T) {
 }
 
 func TestHazard_A28_SilenceIsATimeOut(t *testing.T) {
+	t.Parallel()
 	server := testenv.MySQL(t, 1)[0]
 	f := follow(t, server, nil, func(o *Options, _ *journal) { o.Heartbeat, o.ReadTimeout = 100*time.Millisecond, time.Second }).ready()
 	server.Pause(t)
@@ -134,6 +138,7 @@ func TestHazard_A28_SilenceIsATimeOut(t *testing.T) {
 }
 
 func TestHazard_A12_A13_A88_FailOver(t *testing.T) {
+	t.Parallel()
 	source := testenv.MySQL(t, 1)[0]
 	replica := testenv.MySQLReplica(t, source)
 	source.Exec(t, "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)", "INSERT INTO d.t VALUES (1)",
@@ -168,6 +173,7 @@ func TestHazard_A12_A13_A88_FailOver(t *testing.T) {
 }
 
 func TestFollowsAServerWithoutGTIDs(t *testing.T) {
+	t.Parallel()
 	server := testenv.MySQL(t, 1, "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF", "--binlog-row-metadata=MINIMAL")[0]
 	server.Exec(t, "SET GLOBAL binlog_row_metadata=FULL")
 	server.Exec(t, "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)", "CREATE TABLE d.m (id INT PRIMARY KEY) ENGINE=MyISAM",
