@@ -2,8 +2,13 @@ package redis
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"strconv"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 )
 
 // State is what a window is to its readers.
@@ -50,11 +55,78 @@ type Window struct {
 // Windows returns the newest n windows of a metric, newest first. n <= 0
 // returns all.
 func (s *Store) Windows(ctx context.Context, metric string, n int) ([]WindowInfo, error) {
-	return s.windows(ctx, metric, n)
+	k := s.keys(metric, "", current)
+	last := int64(-1)
+	if n > 0 {
+		last = int64(n - 1)
+	}
+	starts, err := s.client.ZRevRange(ctx, k.windows(), 0, last).Result()
+	if err != nil {
+		return nil, explain("list windows of metric "+metric, err)
+	}
+	pipe := s.client.Pipeline()
+	metas := make([]*goredis.MapStringStringCmd, len(starts))
+	for i, start := range starts {
+		metas[i] = pipe.HGetAll(ctx, k.meta(start))
+	}
+	if len(starts) == 0 {
+		return nil, nil
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, explain("read windows of metric "+metric, err)
+	}
+	var out []WindowInfo
+	for i, start := range starts {
+		h := metas[i].Val()
+		if len(h) == 0 {
+			continue // deleted in between
+		}
+		info, err := parseInfo(start, h)
+		if err != nil {
+			return nil, fmt.Errorf("read window %s of metric %s: %w", start, metric, err)
+		}
+		out = append(out, info)
+	}
+	return out, nil
 }
 
 // Window returns the window of a metric that starts at a time, or ErrNoWindow.
 // The values and the description are read at one moment.
 func (s *Store) Window(ctx context.Context, metric string, start time.Time) (*Window, error) {
-	return s.window(ctx, metric, start.Unix())
+	k := s.keys(metric, "", current)
+	at := itoa(start.Unix())
+	pipe := s.client.TxPipeline()
+	meta := pipe.HGetAll(ctx, k.meta(at))
+	values := pipe.HGetAll(ctx, k.values(at))
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, explain("read window "+at+" of metric "+metric, err)
+	}
+	if len(meta.Val()) == 0 {
+		return nil, fmt.Errorf("read window %s of metric %s: %w", at, metric, ErrNoWindow)
+	}
+	info, err := parseInfo(at, meta.Val())
+	if err != nil {
+		return nil, fmt.Errorf("read window %s of metric %s: %w", at, metric, err)
+	}
+	return &Window{WindowInfo: info, Values: values.Val()}, nil
+}
+
+// parseInfo reads the description of a window.
+func parseInfo(start string, h map[string]string) (WindowInfo, error) {
+	var n [4]int64
+	for i, text := range []string{start, h["end"], h["revision"], h["groups"]} {
+		v, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return WindowInfo{}, fmt.Errorf("%w: field of the description is no number", ErrForeign)
+		}
+		n[i] = v
+	}
+	info := WindowInfo{
+		Start: time.Unix(n[0], 0).UTC(), End: time.Unix(n[1], 0).UTC(), State: State(h["state"]),
+		Complete: h["complete"] == "1", Revision: n[2], Groups: n[3], Generation: h["generation"],
+	}
+	if err := json.Unmarshal([]byte(h["missing"]), &info.Missing); err != nil {
+		return WindowInfo{}, fmt.Errorf("%w: field missing is no JSON array", ErrForeign)
+	}
+	return info, nil
 }

@@ -3,7 +3,9 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"tailwater/stream"
@@ -16,6 +18,15 @@ type Source interface {
 	NewConsumer(ctx context.Context, o stream.ConsumerOptions) (stream.Consumer, error)
 	Bounds(ctx context.Context, topic string) ([]stream.Bounds, error)
 }
+
+var _ Source = stream.Log(nil)
+
+// Defaults of WorkerOptions.
+const (
+	DefaultFlushEvery = 100 * time.Millisecond
+	DefaultKeepAlive  = time.Second
+	DefaultCatchUp    = 50_000
+)
 
 // WorkerOptions are the options of NewWorker.
 type WorkerOptions struct {
@@ -42,18 +53,106 @@ type WorkerOptions struct {
 	Logger *slog.Logger
 }
 
-// Worker merges the records of one topic into the windows of its metrics.
+// Worker merges the records of one topic into the windows of its metrics. Any
+// number of workers may run at once, in one process or many: one of them makes
+// the progress, and the others are refused.
+//
+// The metrics share one consumer. One that is far behind the others reads with
+// a consumer of its own until it has caught up; one that fails waits alone.
 type Worker struct {
-	o WorkerOptions
+	o       WorkerOptions
+	runners []*runner
+
+	// back carries metrics that have caught up to the main lane.
+	back chan *runner
+	side sync.WaitGroup
+
+	mu   sync.Mutex
+	main map[int32]int64 // next offsets of the main lane
 }
 
 // NewWorker checks the options.
-func NewWorker(o WorkerOptions) (*Worker, error) { return &Worker{o: o}, nil }
+func NewWorker(o WorkerOptions) (*Worker, error) {
+	if o.FlushEvery == 0 {
+		o.FlushEvery = DefaultFlushEvery
+	}
+	if o.KeepAlive == 0 {
+		o.KeepAlive = DefaultKeepAlive
+	}
+	if o.CatchUp == 0 {
+		o.CatchUp = DefaultCatchUp
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Source == nil || o.Store == nil || len(o.Metrics) == 0 {
+		return nil, errors.New("new window worker: source, store and metrics must be given")
+	}
+	w := &Worker{o: o, back: make(chan *runner, len(o.Metrics))}
+	names := map[string]bool{}
+	for _, m := range o.Metrics {
+		if m.Topic != o.Topic || m.Partitions != o.Metrics[0].Partitions {
+			return nil, fmt.Errorf("new window worker: metric %s is over %d partitions of topic %s, want %d of %s",
+				m.Name, m.Partitions, m.Topic, o.Metrics[0].Partitions, o.Topic)
+		}
+		if names[m.Name] {
+			return nil, fmt.Errorf("new window worker: metric %s is given twice", m.Name)
+		}
+		names[m.Name] = true
+		w.runners = append(w.runners, newRunner(m, &w.o))
+	}
+	return w, nil
+}
 
 // Run works until ctx ends, then sends what is folded, and returns nil. It
 // keeps trying whatever fails: a store or a stream that is down holds the
-// records back and loses nothing.
-func (w *Worker) Run(ctx context.Context) error { return errors.ErrUnsupported }
+// records back and loses nothing. It is called once.
+func (w *Worker) Run(ctx context.Context) error {
+	l := &lane{w: w, main: true, runners: append([]*runner(nil), w.runners...)}
+	l.run(ctx)
+	w.side.Wait()
+	return nil
+}
+
+// catchUp gives a metric a lane of its own.
+func (w *Worker) catchUp(ctx context.Context, r *runner) {
+	w.o.Logger.Info("metric is behind and catches up by itself", "metric", r.t.m.Name)
+	l := &lane{w: w, runners: []*runner{r}}
+	w.side.Go(func() { l.run(ctx) })
+}
+
+// setMain publishes how far the main lane is; nil says that it reads nothing.
+func (w *Worker) setMain(next map[int32]int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.main)
+	for p, off := range next {
+		if w.main == nil {
+			w.main = map[int32]int64{}
+		}
+		w.main[p] = off
+	}
+}
+
+// caughtUp reports whether a metric is near enough to the main lane.
+func (w *Worker) caughtUp(r *runner) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var behind int64
+	for p, off := range w.main {
+		if next, ok := r.fold.Next(p); ok && r.fold.Stopped(p) == nil {
+			behind += max(0, off-next)
+		}
+	}
+	return behind <= w.o.CatchUp/4
+}
 
 // Status returns what the worker knows. It is safe for concurrent use.
-func (w *Worker) Status() Status { return Status{} }
+func (w *Worker) Status() Status {
+	s := Status{Topic: w.o.Topic}
+	now := time.Now()
+	for _, r := range w.runners {
+		s.Metrics = append(s.Metrics, r.snapshot(now))
+	}
+	return s
+}

@@ -1,0 +1,305 @@
+-- Merges the deltas of one metric, or nothing of them.
+-- KEYS: generations, bookkeeping, list of windows, then for each window its
+-- accumulators, public values and public description.
+
+local G, S, Z = KEYS[1], KEYS[2], KEYS[3]
+local gen, role, kind = arg(), arg(), arg()
+local scale, size, maxgroups = num(), num(), num()
+local lateness, wait, retain = num(), num(), num()
+local window_ttl, state_ttl = arg(), arg()
+local partitions, shards = arg(), arg()
+local late, dropped = arg(), arg()
+
+local steps = {}
+for i = 1, num() do
+  steps[i] = {p = arg(), from = arg(), to = arg(), marks = arg(), bounds = arg()}
+end
+
+-- Each window: start, its keys, and the groups with their deltas side by side.
+local windows, by_start = {}, {}
+for i = 1, num() do
+  local w = {start = arg(), groups = {}, deltas = {}}
+  w.ns = tonumber(w.start)
+  w.a, w.w, w.meta = KEYS[3 * i + 1], KEYS[3 * i + 2], KEYS[3 * i + 3]
+  for g = 1, num() do
+    w.groups[g] = arg()
+    for _ = 1, width[kind] do w.deltas[#w.deltas + 1] = arg() end
+  end
+  windows[i], by_start[w.start] = w, w
+end
+
+-- 1. Types: nothing may fail once writing has begun.
+local wrong = wrongtype(G, 'hash') or wrongtype(S, 'hash') or wrongtype(Z, 'zset')
+for _, w in ipairs(windows) do
+  wrong = wrong or wrongtype(w.a, 'hash') or wrongtype(w.w, 'hash') or wrongtype(w.meta, 'hash')
+end
+if wrong then return wrong end
+
+-- 2. Bookkeeping, generation, positions.
+local fields = {'v', 'open', 'stopped', 'floor', 'partitions', 'shards', 'unclosed',
+                'closed', 'incomplete', 'late', 'dropped', 'below', 'overflows'}
+local stored = {}
+do
+  local got = redis.call('HMGET', S, unpack(fields))
+  for i, f in ipairs(fields) do stored[f] = got[i] end
+end
+if stored.v and stored.v ~= FORMAT then return {'FORMAT', stored.v} end
+if stored.open then return {'CORRUPT', 'an earlier script ended while it wrote'} end
+
+local current = redis.call('HGET', G, 'current')
+local candidate = redis.call('HGET', G, 'candidate')
+if role == 'current' and current and current ~= gen or
+   role == 'candidate' and (candidate ~= gen or current == gen) then
+  return {'GENERATION', current or '', candidate or ''}
+end
+if stored.v and stored.partitions ~= partitions then return {'PARTITIONS', stored.partitions or ''} end
+if stored.v and stored.shards ~= shards then return {'SHARDS', stored.shards or ''} end
+
+do
+  local names = {}
+  for i, s in ipairs(steps) do names[i] = 'p:' .. s.p end
+  local got = hmget(S, names)
+  for i, s in ipairs(steps) do
+    if (got[i] or '') ~= s.from then return {'REFUSED', s.p} end
+  end
+end
+
+if stored.stopped then
+  local limit, start = string.match(stored.stopped, '^(%d+) (%d+)$')
+  if not limit then return {'CORRUPT', 'field stopped'} end
+  if tonumber(limit) >= maxgroups then return {'STOPPED', limit, start} end
+end
+
+-- 3. Windows: read, check and compute everything that will be written.
+local floor = tonumber(stored.floor or '0')
+local unclosed = parse_starts(stored.unclosed)
+local below, overflows, groups_now = '0', '0', 0
+local now = millis()
+
+do
+  local names = {}
+  for i, w in ipairs(windows) do names[i] = 'w:' .. w.start end
+  local got = hmget(S, names)
+  for i, w in ipairs(windows) do
+    if got[i] then
+      w.entry = parse_entry(got[i])
+      if not w.entry then return {'CORRUPT', 'field ' .. names[i]} end
+      -- An evicted or expired window is lost, never half of itself.
+      if w.entry.state ~= 'lost' and w.entry.groups > 0 and
+         redis.call('EXISTS', w.a) + redis.call('EXISTS', w.w) < 2 then
+        w.entry.state, w.entry.complete, w.entry.missing = 'lost', '0', '-'
+        w.gone, w.dirty = true, true
+        unclosed[w.start] = nil
+      end
+    end
+  end
+end
+
+for _, w in ipairs(windows) do
+  local n = #w.groups
+  if n > 0 and (w.ns < floor or (w.entry and w.entry.state == 'lost')) then
+    for g = 1, n do below = add(below, w.deltas[(g - 1) * width[kind] + 1]) end
+  elseif n > 0 then
+    local olds = {}
+    if w.entry then
+      olds = hmget(w.a, w.groups)
+    else
+      w.entry = {state = 'open', complete = '0', revision = 0, groups = 0, missing = '-'}
+      w.new = true
+      unclosed[w.start] = w.ns
+    end
+    w.states, w.texts, w.dirty, w.touched = {}, {}, true, true
+    for g = 1, n do
+      local old = olds[g]
+      if not old then w.entry.groups = w.entry.groups + 1 end
+      local state, text = merge[kind](old, w.deltas, (g - 1) * width[kind] + 1, scale)
+      if not state then return {'CORRUPT', 'a group of window ' .. w.start} end
+      if state == OVERFLOW and old ~= OVERFLOW then overflows = add(overflows, '1') end
+      w.states[2 * g - 1], w.states[2 * g] = w.groups[g], state
+      w.texts[2 * g - 1], w.texts[2 * g] = w.groups[g], text
+    end
+    groups_now = w.entry.groups
+    if w.entry.groups > maxgroups then
+      redis.call('HSET', S, 'v', FORMAT, 'partitions', partitions, 'shards', shards,
+                 'stopped', int(maxgroups) .. ' ' .. w.start)
+      redis.call('PEXPIRE', S, state_ttl)
+      return {'STOPPED', int(maxgroups), w.start}
+    end
+  end
+end
+
+-- 4. Watermarks of all partitions, as they will be stored.
+local np = tonumber(partitions)
+local low, marks_of, lows = nil, {}, {}
+do
+  local names, moved = {}, {}
+  for _, s in ipairs(steps) do if s.to ~= '' then moved[s.p] = s end end
+  for p = 0, np - 1 do names[p + 1] = 'k:' .. int(p) end
+  local got = hmget(S, names)
+  for p = 0, np - 1 do
+    local s = moved[int(p)]
+    local l, h = low_high(s and s.bounds or got[p + 1])
+    if not low or l < low then low = l end
+    lows[p + 1] = h
+    marks_of[p + 1] = s and s.marks or false
+  end
+end
+local watermark = math.max(0, low - lateness)
+
+-- watermarks reads all watermarks of a partition by shard, when a window
+-- may have to do without some.
+local parsed
+local function watermarks()
+  if parsed then return parsed end
+  parsed = {}
+  for p = 1, np do
+    local text = marks_of[p] or redis.call('HGET', S, 'm:' .. int(p - 1)) or ''
+    parsed[p] = {}
+    for shard, wm in string.gmatch(text, '(%S+)=%x+,%d+,(%d+)') do parsed[p][shard] = tonumber(wm) end
+  end
+  return parsed
+end
+
+-- missing returns the shards without which a window may be published, or nil:
+-- in every partition another shard is past the end by more than the wait, and
+-- somewhere the shard's own watermark is below the end.
+local function missing(stop)
+  for p = 1, np do
+    if lows[p] <= stop + wait then return nil end
+  end
+  local of, out = watermarks(), {}
+  for shard in string.gmatch(shards, '%S+') do
+    local behind, passed = false, true
+    for p = 1, np do
+      if (of[p][shard] or 0) < stop then behind = true end
+      local past = false
+      for other in string.gmatch(shards, '%S+') do
+        if other ~= shard and (of[p][other] or 0) > stop + wait then past = true end
+      end
+      passed = passed and past
+    end
+    if behind and not passed then return nil end
+    if behind then out[#out + 1] = shard end
+  end
+  if #out == 0 then return nil end
+  return table.concat(out, ',')
+end
+
+-- 5. Closing. A window whose keys are not declared waits for the next script.
+local need, need_count = {}, 0
+local function declared(start)
+  local w = by_start[start]
+  if not w and need_count < 200 then
+    need_count = need_count + 1
+    need[need_count] = start
+  end
+  return w
+end
+
+local closed, incomplete = 0, 0
+for start, ns in pairs(unclosed) do
+  local stop = (ns + size) * 1000000
+  if stop <= watermark then
+    local w = declared(start)
+    if w and w.entry then
+      if w.entry.complete == '0' then closed = closed + 1 end
+      w.entry.complete, w.entry.missing, w.publish, w.dirty = '1', '-', true, true
+      unclosed[start] = nil
+    elseif w then
+      return {'CORRUPT', 'window ' .. start .. ' is listed as not closed and has no entry'}
+    end
+  elseif wait > 0 then
+    local names = missing(stop + lateness)
+    local w = names and declared(start)
+    if w and w.entry and w.entry.missing ~= names then
+      if w.entry.state == 'open' then incomplete = incomplete + 1 end
+      w.entry.missing, w.publish, w.dirty = names, true, true
+    end
+  end
+end
+for _, w in ipairs(windows) do
+  if w.entry and w.entry.state ~= 'lost' and (w.publish or (w.touched and w.entry.state ~= 'open')) then
+    publish_entry(w.entry, now)
+  end
+end
+
+-- 6. Expiry: the floor rises as far as the windows below it can be deleted here.
+local dead, expired = {}, 0
+if watermark > retain then expired = math.floor((watermark - retain) / 1000000 / size) * size end
+if expired > floor then
+  local list = redis.call('ZRANGEBYSCORE', Z, '-inf', '(' .. int(expired), 'LIMIT', '0', '201')
+  local upto = expired
+  if #list > 200 then upto = tonumber(list[201]) end
+  for i = 1, math.min(#list, 200) do
+    local ns = tonumber(list[i])
+    local w = declared(list[i])
+    if not w then
+      upto = math.min(upto, ns)
+    elseif ns < upto then
+      dead[#dead + 1] = w
+      w.dead = true
+    end
+  end
+  -- A window that is first heard of here is deleted with the rest.
+  for _, w in ipairs(windows) do
+    if w.new and w.ns < upto then
+      dead[#dead + 1] = w
+      w.dead = true
+    end
+  end
+  if upto > floor then floor = upto end
+end
+
+-- 7. Writes. Nothing below can fail.
+redis.call('HSET', S, 'open', '1')
+local set = {'v', FORMAT, 'partitions', partitions, 'shards', shards, 'floor', int(floor), 'watermark', int(watermark)}
+local function put(field, value)
+  set[#set + 1] = field
+  set[#set + 1] = value
+end
+for _, w in ipairs(dead) do
+  redis.call('UNLINK', w.a, w.w, w.meta)
+  redis.call('ZREM', Z, w.start)
+  redis.call('HDEL', S, 'w:' .. w.start)
+  unclosed[w.start] = nil
+end
+for _, w in ipairs(windows) do
+  if w.dirty and not w.dead then
+    if w.new then redis.call('UNLINK', w.a, w.w, w.meta) end
+    if w.gone then redis.call('UNLINK', w.a) end
+    if w.touched then
+      hset(w.a, w.states)
+      hset(w.w, w.texts)
+    end
+    redis.call('HSET', w.meta, unpack(meta_list(w.entry, w.ns, size, gen)))
+    redis.call('ZADD', Z, w.start, w.start)
+    redis.call('PEXPIRE', w.a, window_ttl)
+    redis.call('PEXPIRE', w.w, window_ttl)
+    redis.call('PEXPIRE', w.meta, window_ttl)
+    put('w:' .. w.start, entry_text(w.entry))
+  end
+end
+for _, s in ipairs(steps) do
+  if s.to ~= '' then
+    put('p:' .. s.p, s.to)
+    put('m:' .. s.p, s.marks)
+    put('k:' .. s.p, s.bounds)
+  end
+end
+local totals = {closed = add(stored.closed or '0', int(closed)), incomplete = add(stored.incomplete or '0', int(incomplete)),
+                late = add(stored.late or '0', late), dropped = add(stored.dropped or '0', dropped),
+                below = add(stored.below or '0', below), overflows = add(stored.overflows or '0', overflows)}
+for f, v in pairs(totals) do put(f, v) end
+put('unclosed', starts_text(unclosed))
+hset(S, set)
+if stored.stopped then redis.call('HDEL', S, 'stopped') end
+if role == 'current' and not current then redis.call('HSET', G, 'v', FORMAT, 'current', gen) end
+redis.call('PEXPIRE', Z, window_ttl)
+redis.call('PEXPIRE', G, state_ttl)
+redis.call('PEXPIRE', S, state_ttl)
+redis.call('HDEL', S, 'open')
+
+local reply = {'OK', int(watermark), int(floor), totals.closed, totals.incomplete, totals.late, totals.dropped,
+               totals.below, totals.overflows, int(groups_now)}
+for i = 1, need_count do reply[#reply + 1] = need[i] end
+return reply

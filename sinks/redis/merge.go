@@ -1,0 +1,218 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"tailwater/windowing"
+)
+
+// totals are what a merge replies.
+type totals struct {
+	watermark, floor                int64
+	closed, incomplete              int64
+	late, dropped, below, overflows int64
+	// groups of the last window touched; 0 when none was.
+	groups int64
+	// need are windows whose keys the script wanted and did not have: the next
+	// merge must declare them, and is due at once.
+	need []string
+}
+
+// merge sends one batch of deltas, with the keys of the windows that the last
+// one asked for. An error wraps one of the sentinels when the script answered;
+// otherwise it is unknown whether the batch is stored.
+func (t *table) merge(ctx context.Context, d *windowing.Deltas, need []string) (totals, error) {
+	names := append(t.names[:0], t.keys.generations(), t.keys.state(), t.keys.windows())
+	m := t.m
+	args := append(t.args[:0],
+		m.Generation(), string(t.role), m.Aggregate().Kind(),
+		m.Aggregate().Scale(), t.size(), m.MaxGroups,
+		m.Lateness.Microseconds(), m.WaitForShards.Microseconds(), m.Retain.Microseconds(),
+		millis(t.windowTTL()), millis(t.stateTTL()), m.Partitions, t.shards(),
+		d.Counts.Late, d.Counts.Dropped, len(d.Steps))
+	for i := range d.Steps {
+		args = appendStep(args, &d.Steps[i])
+	}
+	at := len(args)
+	args = append(args, 0)
+	count := len(d.Windows)
+	for i := range d.Windows {
+		w := &d.Windows[i]
+		start := itoa(w.Start)
+		names = t.keys.window(names, start)
+		args = append(args, start, len(w.Groups))
+		for j := range w.Groups {
+			g := &w.Groups[j]
+			args = m.Aggregate().AppendDelta(append(args, g.Group), &g.Cell)
+		}
+	}
+	for _, start := range need {
+		if !hasWindow(d, start) {
+			names = t.keys.window(names, start)
+			args = append(args, start, 0)
+			count++
+		}
+	}
+	args[at] = count
+	t.names, t.args = names, args
+	reply, err := t.s.run(ctx, flushScript, names, args)
+	if err != nil {
+		return totals{}, explain("merge deltas", err)
+	}
+	if err := replyError(reply); err != nil {
+		return totals{}, fmt.Errorf("merge deltas: %w", err)
+	}
+	return parseTotals(reply)
+}
+
+func appendStep(args []any, s *windowing.Step) []any {
+	args = append(args, int(s.Partition), positionText(s.From))
+	if !s.Moved() {
+		return append(args, "", "", "")
+	}
+	return append(args, positionText(s.To), marksText(s.To.Marks), boundsText(s.Watermarks))
+}
+
+func hasWindow(d *windowing.Deltas, start string) bool {
+	for i := range d.Windows {
+		if itoa(d.Windows[i].Start) == start {
+			return true
+		}
+	}
+	return false
+}
+
+func parseTotals(reply []string) (totals, error) {
+	var t totals
+	into := []*int64{&t.watermark, &t.floor, &t.closed, &t.incomplete, &t.late, &t.dropped, &t.below, &t.overflows, &t.groups}
+	if len(reply) < 1+len(into) {
+		return t, fmt.Errorf("merge deltas: reply has %d places, want %d", len(reply), 1+len(into))
+	}
+	for i, p := range into {
+		n, err := strconv.ParseInt(reply[1+i], 10, 64)
+		if err != nil {
+			return t, fmt.Errorf("merge deltas: place %d of the reply is no number", 1+i)
+		}
+		*p = n
+	}
+	t.need = reply[1+len(into):]
+	return t, nil
+}
+
+// call runs a script whose reply is OK or an error.
+func (t *table) call(ctx context.Context, verb string, sc *goredis.Script, names []string, args []any) error {
+	reply, err := t.s.run(ctx, sc, names, args)
+	if err != nil {
+		return explain(verb, err)
+	}
+	if err := replyError(reply); err != nil {
+		return fmt.Errorf("%s: %w", verb, err)
+	}
+	return nil
+}
+
+// errNeed means that a script saw windows whose keys it was not given.
+var errNeed = errors.New("windows appeared in between")
+
+// gap moves the position of a partition to the first offset of the log, if the
+// store still holds from, and gives up the windows below floor.
+func (t *table) gap(ctx context.Context, p int32, from, to windowing.Position, floor int64) error {
+	starts, err := t.s.client.ZRange(ctx, t.keys.windows(), 0, -1).Result()
+	if err != nil {
+		return explain("list windows", err)
+	}
+	names := []string{t.keys.state(), t.keys.windows()}
+	args := []any{
+		t.m.Generation(), t.size(), floor, millis(t.windowTTL()), millis(t.stateTTL()), t.m.Partitions, t.shards(),
+		int(p), positionText(from), positionText(to), 0,
+	}
+	at := len(args) - 1
+	n := 0
+	for _, start := range starts {
+		if s, err := strconv.ParseInt(start, 10, 64); err != nil || s >= floor {
+			continue
+		}
+		n++
+		names = t.keys.window(names, start)
+		args = append(args, start)
+	}
+	args[at] = n
+	return t.retryNeed(ctx, "move position over a gap", gapScript, names, args)
+}
+
+// retryNeed is call for scripts that may ask for more keys; the caller tries again.
+func (t *table) retryNeed(ctx context.Context, verb string, sc *goredis.Script, names []string, args []any) error {
+	reply, err := t.s.run(ctx, sc, names, args)
+	if err != nil {
+		return explain(verb, err)
+	}
+	if reply[0] == "NEED" {
+		return fmt.Errorf("%s: %w", verb, errNeed)
+	}
+	if err := replyError(reply); err != nil {
+		return fmt.Errorf("%s: %w", verb, err)
+	}
+	return nil
+}
+
+// rebuild forgets everything of this generation. force does so without the
+// marker of a script that ended while it wrote.
+func (t *table) rebuild(ctx context.Context, force bool) error {
+	starts, err := t.s.client.ZRange(ctx, t.keys.windows(), 0, -1).Result()
+	if err != nil {
+		return explain("list windows", err)
+	}
+	names := []string{t.keys.state(), t.keys.windows()}
+	args := []any{0, len(starts)}
+	if force {
+		args[0] = 1
+	}
+	for _, start := range starts {
+		names = t.keys.window(names, start)
+		args = append(args, start)
+	}
+	return t.retryNeed(ctx, "rebuild metric", rebuildScript, names, args)
+}
+
+// promote makes a candidate's windows the public ones. It reports whether it
+// did; a candidate that is still behind is no error.
+func (t *table) promote(ctx context.Context) (bool, error) {
+	old := t.s.keys(t.m.Name, t.other, current)
+	mine, err := t.s.client.ZRange(ctx, t.keys.windows(), 0, -1).Result()
+	if err != nil {
+		return false, explain("list windows", err)
+	}
+	theirs, err := t.s.client.ZRange(ctx, old.windows(), 0, -1).Result()
+	if err != nil {
+		return false, explain("list windows", err)
+	}
+	names := []string{t.keys.generations(), t.keys.state(), old.state(), t.keys.windows(), old.windows()}
+	args := []any{t.m.Generation(), t.other, millis(t.stateTTL()), len(mine)}
+	for _, start := range mine {
+		names = append(names, t.keys.values(start), t.keys.meta(start), old.values(start), old.meta(start))
+		args = append(args, start)
+	}
+	args = append(args, len(theirs))
+	for _, start := range theirs {
+		names = append(names, old.values(start), old.meta(start), old.accumulators(start))
+		args = append(args, start)
+	}
+	reply, err := t.s.run(ctx, promoteScript, names, args)
+	if err != nil {
+		return false, explain("promote generation", err)
+	}
+	switch reply[0] {
+	case "BEHIND", "NEED":
+		return false, nil
+	}
+	if err := replyError(reply); err != nil {
+		return false, fmt.Errorf("promote generation: %w", err)
+	}
+	t.setRole(current, t.m.Generation())
+	return true, nil
+}

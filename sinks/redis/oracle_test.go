@@ -1,0 +1,180 @@
+package redis
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+	"testing"
+
+	"tailwater/change"
+	"tailwater/stream"
+	"tailwater/windowing"
+)
+
+// The oracle folds a prefix of the log with nothing of the product but the
+// definition of the metric: encoding/json, big numbers and a plain map.
+
+// oracleMark is what the oracle remembers of a shard in a partition.
+type oracleMark struct {
+	lsn string
+	wm  int64
+}
+
+// oracleWindows folds the first offsets[p] records of each partition, and
+// returns the public texts by window and group.
+func oracleWindows(t testing.TB, l *fakeLog, m *windowing.Metric, offsets []int64) map[int64]map[string]string {
+	t.Helper()
+	type acc struct {
+		rows, values int
+		sum          *big.Rat
+	}
+	all := map[int64]map[string]*acc{}
+	size := int64(m.Size.Seconds())
+	for p := range l.parts {
+		marks := map[string]oracleMark{}
+		for _, r := range l.parts[p][:offsets[p]] {
+			mark := marks[r.Shard]
+			low := oracleLow(marks, m.Shards)
+			if lsn := r.LSN.String(); lsn < mark.lsn || r.Kind == stream.Event && lsn == mark.lsn {
+				continue
+			}
+			marks[r.Shard] = oracleMark{r.LSN.String(), max(mark.wm, r.Watermark)}
+			if r.Kind != stream.Event {
+				continue
+			}
+			e := oracleEvent(t, r.Value)
+			var op string
+			var micros int64
+			if json.Unmarshal(e["_op"], &op) != nil || json.Unmarshal(e["_ts_us"], &micros) != nil {
+				t.Fatalf("oracle: no op or time in %s", r.Value)
+			}
+			start := micros / 1e6 / size * size
+			if op == "r" || m.OnLate == windowing.Drop && (start+size)*1e6 <= low-m.Lateness.Microseconds() {
+				continue
+			}
+			var group []string
+			for _, g := range m.GroupBy {
+				group = append(group, string(e[g]))
+			}
+			if all[start] == nil {
+				all[start] = map[string]*acc{}
+			}
+			key := "[" + strings.Join(group, ",") + "]"
+			a := all[start][key]
+			if a == nil {
+				a = &acc{sum: new(big.Rat)}
+				all[start][key] = a
+			}
+			a.rows++
+			if raw := e[m.Aggregate().Column()]; raw != nil && string(raw) != "null" {
+				v, ok := new(big.Rat).SetString(string(raw))
+				if !ok {
+					t.Fatalf("oracle: no number: %s", raw)
+				}
+				a.values++
+				a.sum.Add(a.sum, v)
+			}
+		}
+	}
+	out := map[int64]map[string]string{}
+	for start, groups := range all {
+		out[start] = map[string]string{}
+		for g, a := range groups {
+			switch {
+			case m.Aggregate().Kind() == "count":
+				out[start][g] = strconv.Itoa(a.rows)
+			case a.values == 0:
+				out[start][g] = "null"
+			default:
+				out[start][g] = a.sum.FloatString(m.Aggregate().Scale())
+			}
+		}
+	}
+	return out
+}
+
+func oracleLow(marks map[string]oracleMark, shards []string) int64 {
+	low := marks[shards[0]].wm
+	for _, s := range shards {
+		low = min(low, marks[s].wm)
+	}
+	return low
+}
+
+func oracleEvent(t testing.TB, value []byte) map[string]json.RawMessage {
+	t.Helper()
+	var e map[string]json.RawMessage
+	if err := json.NewDecoder(bytes.NewReader(value)).Decode(&e); err != nil {
+		t.Fatalf("oracle: %v", err)
+	}
+	return e
+}
+
+// checkExact compares every public window at or above the floor with the fold
+// of the log up to the stored positions.
+func checkExact(t testing.TB, s *Store, l *fakeLog, m *windowing.Metric) {
+	t.Helper()
+	if diff := inexact(t, s, l, m); diff != "" {
+		t.Fatalf("metric %s: %s", m.Name, diff)
+	}
+}
+
+// inexact returns the first difference that checkExact looks for, or "".
+func inexact(t testing.TB, s *Store, l *fakeLog, m *windowing.Metric) string {
+	t.Helper()
+	ctx := context.Background()
+	st, err := s.table(m).load(ctx)
+	if err != nil {
+		t.Fatalf("load positions: %v", err)
+	}
+	offsets := make([]int64, m.Partitions)
+	for p, at := range st.positions {
+		offsets[p] = at.Offset
+	}
+	want := oracleWindows(t, l, m, offsets)
+	got := map[int64]*Window{}
+	infos, err := s.Windows(ctx, m.Name, 0)
+	if err != nil {
+		t.Fatalf("list windows: %v", err)
+	}
+	for _, info := range infos {
+		w, err := s.Window(ctx, m.Name, info.Start)
+		if err != nil {
+			t.Fatalf("read window: %v", err)
+		}
+		if w.State != StateLost && info.Start.Unix() >= st.floor {
+			got[info.Start.Unix()] = w
+		}
+	}
+	for start, groups := range want {
+		if start < st.floor {
+			continue
+		}
+		for g, text := range groups {
+			if w := got[start]; w == nil || w.Values[g] != text {
+				return fmt.Sprintf("window %d group %s: got %v, want %s (stored offsets %v)", start, g, w, text, offsets)
+			}
+		}
+		if n := len(got[start].Values); n != len(groups) || got[start].Groups != int64(n) {
+			return fmt.Sprintf("window %d: got %d groups and says %d, want %d", start, n, got[start].Groups, len(groups))
+		}
+	}
+	for start := range got {
+		if want[start] == nil {
+			return fmt.Sprintf("window %d is there, and the log up to offsets %v has no event of it", start, offsets)
+		}
+	}
+	return ""
+}
+
+// ordersColumns are the columns of the view that the tests count.
+var ordersColumns = []change.Column{
+	{Name: "id", Type: change.Int, Bits: 64},
+	{Name: "city", Type: change.Text, Nullable: true},
+	{Name: "amount", Type: change.Decimal, Precision: 65, Scale: 2, Nullable: true},
+	{Name: "status", Type: change.Text, Nullable: true},
+}

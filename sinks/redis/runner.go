@@ -1,0 +1,373 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"tailwater/stream"
+	"tailwater/windowing"
+)
+
+// recheckGap is the time between two looks at a partition whose gap cannot be
+// bounded yet, because a shard was not heard behind it.
+const recheckGap = 5 * time.Second
+
+// runner works on one metric. The goroutine of its lane owns it; only the
+// status is shared.
+type runner struct {
+	o    *WorkerOptions
+	t    *table
+	fold *windowing.Fold
+	need []string
+
+	claimed, sharded bool
+	loaded, attached bool
+	corrupt          bool
+	retryAt          time.Time
+	recheckAt        time.Time
+	wait             time.Duration
+	flushed          time.Time
+	touched          time.Time
+	promoted         time.Time
+
+	mu     sync.Mutex
+	status MetricStatus
+}
+
+func newRunner(m *windowing.Metric, o *WorkerOptions) *runner {
+	r := &runner{o: o, t: o.Store.table(m), fold: windowing.NewFold(m)}
+	if o.Observe != nil {
+		r.fold.ObserveCommits()
+	}
+	r.status = MetricStatus{Name: m.Name, Generation: m.Generation(), Saved: slices.Repeat([]int64{-1}, m.Partitions)}
+	return r
+}
+
+// due is when the next flush should be.
+func (r *runner) due() time.Time {
+	if r.fold.Dirty() {
+		return r.flushed.Add(r.o.FlushEvery)
+	}
+	return r.flushed.Add(r.o.KeepAlive)
+}
+
+// offsets are those of the next records, by partition that is read.
+func (r *runner) offsets() map[int32]int64 {
+	next := map[int32]int64{}
+	for p := range int32(r.t.m.Partitions) {
+		if off, ok := r.fold.Next(p); ok && r.fold.Stopped(p) == nil {
+			next[p] = off
+		}
+	}
+	return next
+}
+
+// progress is the number of records read.
+func (r *runner) progress() (n int64) {
+	for _, off := range r.offsets() {
+		n += off
+	}
+	return n
+}
+
+// feed folds records, and flushes whenever the batch has reached its bound.
+func (r *runner) feed(ctx context.Context, records []stream.Record) {
+	for i := range records {
+		if err := r.fold.Add(&records[i]); err != nil {
+			r.o.Logger.Error("metric stops in a partition", "metric", r.t.m.Name, "partition", records[i].Partition, "error", err)
+			r.update(func(s *MetricStatus) {
+				if s.Stopped == nil {
+					s.Stopped = map[int32]string{}
+				}
+				s.Stopped[records[i].Partition] = err.Error()
+			})
+			r.report(err)
+		}
+		if r.fold.Full() && !r.flush(ctx) {
+			return
+		}
+	}
+}
+
+// flush merges the batch, even an empty one, and reports whether the store
+// took it. Otherwise the runner must be prepared again.
+func (r *runner) flush(ctx context.Context) bool {
+	for {
+		start := time.Now()
+		t, err := r.t.merge(ctx, r.fold.Cut(), r.need)
+		if err != nil {
+			r.refused(err)
+			return false
+		}
+		now := time.Now()
+		if commits := r.fold.Commits(); len(commits) > 0 && r.o.Observe != nil {
+			r.o.Observe(r.t.m.Name, commits, now)
+		}
+		r.fold.Commit()
+		r.wait, r.flushed, r.need = 0, now, t.need
+		r.merged(t, now.Sub(start))
+		if len(t.need) == 0 {
+			break
+		}
+	}
+	if err := r.care(ctx); err != nil {
+		r.refused(err)
+		return false
+	}
+	return true
+}
+
+// care does what is due now and then: the windows' time to live, and the
+// promotion of a candidate.
+func (r *runner) care(ctx context.Context) error {
+	if r.flushed.Sub(r.touched) > r.t.m.Retain/2 {
+		if err := r.t.touch(ctx); err != nil {
+			return err
+		}
+		r.touched = r.flushed
+	}
+	if r.t.role == candidate && r.flushed.Sub(r.promoted) > r.o.KeepAlive/2 {
+		r.promoted = r.flushed
+		done, err := r.t.promote(ctx)
+		if err != nil {
+			return err
+		}
+		if done {
+			r.o.Logger.Info("definition took over", "metric", r.t.m.Name, "generation", r.t.m.Generation())
+		}
+		r.update(func(s *MetricStatus) { s.Candidate = !done })
+	}
+	return nil
+}
+
+// refused decides what follows an error of a merge: the deltas are dropped in
+// any case, and what the store holds decides what is folded again.
+func (r *runner) refused(err error) {
+	wait := time.Duration(0)
+	switch {
+	case errors.Is(err, errRefused):
+		r.update(func(s *MetricStatus) { s.Refused++ })
+		r.detach(nil, jitter(10*time.Millisecond))
+		return
+	case errors.Is(err, ErrCorrupt):
+		r.corrupt = true
+	case errors.Is(err, ErrSuperseded) && r.t.role == candidate:
+		// A twin may have promoted this very definition.
+	case errors.Is(err, ErrMaxGroups), errors.Is(err, ErrForeign), errors.Is(err, ErrSuperseded):
+		wait = backoffStopped
+	default:
+		r.wait = min(max(2*r.wait, backoffFirst), backoffLast)
+		wait = r.wait
+	}
+	r.detach(err, jitter(wait))
+}
+
+// detach drops the deltas and positions, and sets when to try again.
+func (r *runner) detach(err error, wait time.Duration) {
+	r.fold.Drop()
+	r.need = nil
+	r.loaded, r.attached = false, false
+	r.retryAt = time.Now().Add(wait)
+	if err != nil {
+		r.report(err)
+	}
+}
+
+// prepare brings the fold to the stored positions.
+func (r *runner) prepare(ctx context.Context) {
+	if err := r.load(ctx); err != nil {
+		r.fold.Drop()
+		r.refused(err)
+		return
+	}
+	r.loaded = true
+	r.flushed = time.Time{}
+}
+
+// load claims the generation, mends what can be mended, and starts the fold.
+func (r *runner) load(ctx context.Context) error {
+	if err := r.learnRole(ctx); err != nil {
+		return err
+	}
+	st, err := r.t.load(ctx)
+	corrupt := r.corrupt || errors.Is(err, ErrCorrupt) || err == nil && st.open
+	if corrupt {
+		r.o.Logger.Error("metric is rebuilt: its bookkeeping is corrupt", "metric", r.t.m.Name, "error", err)
+		if err := r.t.rebuild(ctx, err != nil || !st.open); err != nil {
+			return err
+		}
+		r.corrupt = false
+		st, err = r.t.load(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if st.exists && st.shards != r.t.shards() {
+		if r.sharded {
+			return fmt.Errorf("%w: %s, want %s; start every process with the same configuration", errShards, st.shards, r.t.shards())
+		}
+		if err := r.t.setShards(ctx, st); err != nil {
+			return err
+		}
+	}
+	r.sharded = true
+	return r.start(ctx, st)
+}
+
+func (r *runner) learnRole(ctx context.Context) error {
+	if r.claimed {
+		return r.t.follow(ctx)
+	}
+	if err := r.t.claim(ctx); err != nil {
+		return err
+	}
+	r.claimed = true
+	r.update(func(s *MetricStatus) { s.Candidate = r.t.role == candidate })
+	return nil
+}
+
+// start starts the fold in every partition whose position the log still has,
+// and moves the others over their gap.
+func (r *runner) start(ctx context.Context, st *stored) error {
+	m := r.t.m
+	topic, err := r.o.Source.EnsureTopic(ctx, stream.TopicSpec{Name: m.Topic, Partitions: m.Partitions})
+	if err != nil {
+		return fmt.Errorf("look at topic %s: %w", m.Topic, err)
+	}
+	bounds, err := r.o.Source.Bounds(ctx, m.Topic)
+	if err != nil {
+		return fmt.Errorf("look at topic %s: %w", m.Topic, err)
+	}
+	if topic.Incarnation == "" || len(bounds) != m.Partitions {
+		return fmt.Errorf("look at topic %s: it has %d partitions, want %d, and incarnation %q", m.Topic, len(bounds), m.Partitions, topic.Incarnation)
+	}
+	r.fold.Drop()
+	r.recheckAt = time.Time{}
+	r.update(func(s *MetricStatus) {
+		s.Stopped = nil
+		for p, at := range st.positions {
+			s.Saved[p] = -1
+			if at.Incarnation == topic.Incarnation {
+				s.Saved[p] = at.Offset
+			}
+		}
+	})
+	for p, at := range st.positions {
+		to := at
+		switch {
+		case at.Incarnation == "" && bounds[p].First == 0:
+			to = windowing.Position{Incarnation: topic.Incarnation}
+		case at.Incarnation != topic.Incarnation || at.Offset < bounds[p].First:
+			to, err = r.cross(ctx, int32(p), at, windowing.Position{Incarnation: topic.Incarnation, Offset: bounds[p].First}, bounds[p].Next)
+			if err != nil {
+				return err
+			}
+			if to.Incarnation == "" {
+				continue
+			}
+			at = to
+		case at.Offset > bounds[p].Next:
+			return fmt.Errorf("look at topic %s: the stored offset %d of partition %d is beyond the log's end %d; the log lost records",
+				m.Topic, at.Offset, p, bounds[p].Next)
+		}
+		r.fold.Start(int32(p), at, to)
+	}
+	return nil
+}
+
+// cross moves a position over the records that the log no longer has. It
+// returns the zero Position when that must wait.
+func (r *runner) cross(ctx context.Context, p int32, at, to windowing.Position, end int64) (windowing.Position, error) {
+	m := r.t.m
+	first, silent, err := firstHeard(ctx, r.o.Source, stream.TopicPartition{Topic: m.Topic, Partition: p}, to.Offset, end, m.Shards)
+	if err != nil {
+		return windowing.Position{}, err
+	}
+	if len(silent) > 0 {
+		r.recheckAt = time.Now().Add(recheckGap)
+		why := fmt.Errorf("metric %s waits in partition %d: the log's older records are gone, and shards %v were not heard since, so it is unknown which windows are whole", m.Name, p, silent)
+		r.update(func(s *MetricStatus) {
+			if s.Stopped == nil {
+				s.Stopped = map[int32]string{}
+			}
+			s.Stopped[p] = why.Error()
+		})
+		r.report(why)
+		return windowing.Position{}, nil
+	}
+	floor := windowing.GapFloor(first, m.WriteDelay.Microseconds(), r.t.size())
+	if err := r.t.gap(ctx, p, at, to, floor); err != nil {
+		return windowing.Position{}, err
+	}
+	r.o.Logger.Warn("older records of the stream are gone: windows are lost", "metric", m.Name, "partition", p, "below", time.Unix(floor, 0).UTC())
+	return to, nil
+}
+
+// report remembers and logs an error, once until it changes.
+func (r *runner) report(err error) {
+	text := err.Error()
+	r.mu.Lock()
+	fresh := r.status.LastError != text
+	r.status.LastError, r.status.LastErrorAt = text, time.Now()
+	r.mu.Unlock()
+	if fresh {
+		r.o.Logger.Error("metric waits", "metric", r.t.m.Name, "error", err)
+	}
+}
+
+func (r *runner) update(f func(*MetricStatus)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f(&r.status)
+}
+
+// merged takes over what a merge replied.
+func (r *runner) merged(t totals, took time.Duration) {
+	r.update(func(s *MetricStatus) {
+		s.Watermark, s.Floor = t.watermark, t.floor
+		s.Closed, s.Incomplete = t.closed, t.incomplete
+		s.Late, s.Dropped, s.Below, s.Overflows = t.late, t.dropped, t.below, t.overflows
+		if t.groups > 0 {
+			s.Groups = t.groups
+		}
+		s.Flushes++
+		s.FlushTime = took
+		if len(s.Stopped) == 0 {
+			s.LastError = ""
+		}
+		for p := range s.Saved {
+			if next, ok := r.fold.Next(int32(p)); ok {
+				s.Saved[p] = next
+			}
+		}
+	})
+}
+
+// setBehind measures the distance to the end of the log.
+func (r *runner) setBehind(bounds []stream.Bounds) {
+	r.update(func(s *MetricStatus) {
+		s.Behind = 0
+		for p, at := range s.Saved {
+			if p < len(bounds) {
+				s.Behind += max(0, bounds[p].Next-max(at, bounds[p].First))
+			}
+		}
+	})
+}
+
+// snapshot returns a copy of the status.
+func (r *runner) snapshot(now time.Time) MetricStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.status
+	s.Saved, s.Stopped = slices.Clone(s.Saved), maps.Clone(s.Stopped)
+	if s.Watermark > 0 {
+		s.Lag = max(0, now.Sub(time.UnixMicro(s.Watermark)))
+	}
+	return s
+}
