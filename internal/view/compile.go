@@ -147,6 +147,17 @@ func (c *compiler) unknown(name string) error {
 	return err
 }
 
+// explain adds to the error of an expression which of the columns in its text
+// are dropped: to the expression they are unknown.
+func (c *compiler) explain(text string, err error) error {
+	for i := range c.table.Columns {
+		if name := c.table.Columns[i].Name; name != "" && c.src.columns[i].Name == "" && strings.Contains(text, name) {
+			return fmt.Errorf("%w (column %q is dropped by its mask)", err, name)
+		}
+	}
+	return err
+}
+
 func columnNames(cols []change.Column) []string {
 	var names []string
 	for i := range cols {
@@ -228,7 +239,7 @@ func (c *compiler) cell(it Item) (cell, change.Column, error) {
 		if strings.TrimSpace(it.Expr) == "" {
 			err = c.unknown(it.Name)
 		}
-		return cell{}, change.Column{}, err
+		return cell{}, change.Column{}, c.explain(text, err)
 	}
 	c.plan.need(v.Columns())
 	column := v.Column()
@@ -275,7 +286,7 @@ func (c *compiler) where() error {
 	}
 	p, err := expr.CompilePredicate(c.def.Where, c.cols)
 	if err != nil {
-		return fmt.Errorf("where: %w", err)
+		return fmt.Errorf("where: %w", c.explain(c.def.Where, err))
 	}
 	c.plan.where = p
 	c.plan.need(p.Columns())
