@@ -1,0 +1,105 @@
+package binlog
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tailwater/change"
+)
+
+// eachRecorded calls fn with the table map and every event of all recordings.
+func eachRecorded(t testing.TB, fn func(tableMap []byte, ev rowsEvent)) {
+	t.Helper()
+	for _, file := range []string{"mysql.txt", "mariadb.txt"} {
+		all, err := os.ReadFile(filepath.Join("testdata", "rows", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(string(all), "\n") {
+			if rest, ok := strings.CutPrefix(line, "table "); ok {
+				m, events := recorded(t, file, strings.Fields(rest)[0])
+				for _, ev := range events {
+					fn(m.body, ev)
+				}
+			}
+		}
+	}
+}
+
+// FuzzTableMap holds that a table map is refused or parses to a table whose
+// parts agree with each other.
+func FuzzTableMap(f *testing.F) {
+	eachRecorded(f, func(tableMap []byte, ev rowsEvent) {
+		if ev.kind == rowsWriteV1 || ev.kind == rowsWriteV2 {
+			f.Add(tableMap)
+		}
+	})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		_, _, _, nameErr := tableMapName(body)
+		shape, shapeErr := parseTableShape(body)
+		m, err := parseTableMap(body)
+		if nameErr != nil && shapeErr == nil || shapeErr != nil && err == nil {
+			t.Fatalf("name %v, shape %v, map %v: what holds the more is less", nameErr, shapeErr, err)
+		}
+		if err != nil {
+			return
+		}
+		if !m.same(body) || len(m.all) != len(shape.all) || len(m.Table().Columns) > len(m.all) {
+			t.Fatalf("%d columns of %d, shape %d", len(m.Table().Columns), len(m.all), len(shape.all))
+		}
+		seen := make([]bool, len(m.all))
+		for i, s := range m.all {
+			if seen[s.slot] || s.size != shape.all[i].size || s.prefix != shape.all[i].prefix {
+				t.Fatalf("column %d shares a slot or has another size than its shape", i)
+			}
+			seen[s.slot] = true
+		}
+		for _, c := range m.Table().Columns {
+			if c.Type == "" {
+				t.Fatalf("column %q has no type", c.Name)
+			}
+		}
+	})
+}
+
+// FuzzRows holds that a rows event is refused, or that all its cells are
+// refused by name or valid JSON, and that counting finds as many rows.
+func FuzzRows(f *testing.F) {
+	eachRecorded(f, func(tableMap []byte, ev rowsEvent) { f.Add(tableMap, ev.kind, ev.body) })
+	f.Fuzz(func(t *testing.T, tableMap []byte, kind byte, body []byte) {
+		m, err := parseTableMap(tableMap)
+		if err != nil {
+			return
+		}
+		rows := 0
+		var text []byte
+		check := func(row change.Row) {
+			if row == nil {
+				return
+			}
+			for i := range m.Table().Columns {
+				out, err := row.AppendJSON(text[:0], i)
+				if err == nil && row.State(i) == change.Absent || err == nil && !json.Valid(out) {
+					t.Fatalf("column %d, state %d: %q", i, row.State(i), out)
+				}
+				text = out
+			}
+		}
+		err = m.rows(kind, body, func(op change.Op, before, after change.Row) error {
+			rows++
+			if (before == nil) != (op == change.Create) || (after == nil) != (op == change.Delete) {
+				t.Fatalf("%s has before %v, after %v", op, before != nil, after != nil)
+			}
+			check(before)
+			check(after)
+			return nil
+		})
+		n, countErr := m.count(kind, body)
+		if (err == nil) != (countErr == nil) || err == nil && n != rows {
+			t.Fatalf("%d rows, %v; counted %d, %v", rows, err, n, countErr)
+		}
+	})
+}
