@@ -30,10 +30,19 @@ func (l *loader) check(c *Config) {
 // has reports whether the file has a key.
 func (l *loader) has(path string) bool { return l.doc.marks[path].value != nil }
 
-// known reports whether the values of all paths can be compared: they stand in
-// the file without a mistake, or are defaults.
+// known reports whether the values of all paths can be compared: they and the
+// sections around them stand in the file without a mistake, or are defaults.
 func (l *loader) known(paths ...string) bool {
-	return !slices.ContainsFunc(paths, func(p string) bool { return l.doc.unknown[p] })
+	return !slices.ContainsFunc(paths, func(p string) bool {
+		for !l.doc.unknown[p] {
+			i := strings.LastIndexAny(p, ".[")
+			if i < 0 {
+				return false
+			}
+			p = p[:i]
+		}
+		return true
+	})
 }
 
 // sorted yields the entries of a map that decoded, by name.

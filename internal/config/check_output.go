@@ -239,7 +239,7 @@ func (l *loader) layouts(at, viewName string, layouts []Layout, columns map[stri
 			if !slices.Contains(alwaysThere, level.Column) {
 				l.column(by, viewName, level.Column, columns)
 			}
-			if slices.ContainsFunc(layout.By[:j], func(o Level) bool { return strings.EqualFold(o.directory(), level.directory()) }) {
+			if level != (Level{}) && slices.ContainsFunc(layout.By[:j], func(o Level) bool { return strings.EqualFold(o.directory(), level.directory()) }) {
 				l.at(by, "duplicate-key", "two levels would be called `%s`", level.directory())
 			}
 		}

@@ -50,7 +50,7 @@ func (l *loader) shards(at, source string, s *Source) []located {
 	switch {
 	case hasTemplate && hasList:
 		l.at(at+".list", "exactly-one", "%s has both template and list: remove one", at)
-	case !hasTemplate && !hasList && l.has(at):
+	case !hasTemplate && !hasList && l.has(at) && !l.later[at] && l.known(at+".template", at+".list"):
 		l.at(at, "exactly-one", "%s has neither template nor list", at).
 			Suggestion = `write template: { names: "00..11", dsn: … } or list: [{ name: …, dsn: … }]`
 	}
@@ -112,7 +112,7 @@ func (l *loader) address(at string, s *Source, a *Address) (shard Shard, addrAt 
 	}
 	addrAt = l.place(at, addrAt, a, &shard)
 	switch {
-	case shard.Addr == "" && l.known(at+".host", at+".socket", at+".dsn"):
+	case shard.Addr == "" && l.known(at+".host", at+".socket", at+".dsn", at+".port"):
 		l.at(at, "missing-key", "nothing says where the server is").Suggestion = "give dsn, host or socket"
 	case shard.User == "" && l.known(at+".user", at+".dsn"):
 		l.at(at, "missing-key", "nothing says as whom to connect").Suggestion = "give user, or put it before the @ of the dsn"
@@ -141,7 +141,7 @@ func (l *loader) place(at, addrAt string, a *Address, shard *Shard) string {
 	} else if l.has(at+".host") && !l.known(at+".host") {
 		host = hole
 	}
-	if a.Port != 0 {
+	if a.Port != 0 && l.known(at+".port") {
 		port = strconv.Itoa(a.Port)
 	} else if l.has(at+".port") && !l.known(at+".port") {
 		port = hole
@@ -276,13 +276,13 @@ func (l *loader) checkTimes(at string, s *Source) {
 	every, stall := at+".heartbeat.every", at+".heartbeat.stall_after"
 	read, low, high := at+".connect.read_timeout", at+".connect.retry.min", at+".connect.retry.max"
 	if l.known(every, stall) && s.Heartbeat.StallAfter <= s.Heartbeat.Every {
-		l.at(l.either(stall, every), "out-of-range", "stall_after is %s and heartbeats come every %s: a healthy shard would count as stalled", s.Heartbeat.StallAfter, s.Heartbeat.Every)
+		l.at(l.either(stall, every), "out-of-range", "stall_after is %s and heartbeats come every %s: a healthy shard would count as stalled", short(s.Heartbeat.StallAfter), short(s.Heartbeat.Every))
 	}
 	if l.known(every, read) && s.Connect.ReadTimeout < 3*s.Heartbeat.Every {
-		l.at(l.either(read, every), "out-of-range", "read_timeout is %s, less than three heartbeats of %s", s.Connect.ReadTimeout, s.Heartbeat.Every)
+		l.at(l.either(read, every), "out-of-range", "read_timeout is %s, less than three heartbeats of %s", short(s.Connect.ReadTimeout), short(s.Heartbeat.Every))
 	}
 	if l.known(low, high) && s.Connect.Retry.Min > s.Connect.Retry.Max {
-		l.at(l.either(low, high), "out-of-range", "retry.min is %s, more than retry.max, which is %s", s.Connect.Retry.Min, s.Connect.Retry.Max)
+		l.at(l.either(low, high), "out-of-range", "retry.min is %s, more than retry.max, which is %s", short(s.Connect.Retry.Min), short(s.Connect.Retry.Max))
 	}
 }
 
@@ -309,7 +309,7 @@ func (l *loader) checkStart(at string, s *Source) {
 func (l *loader) unique(s *located, ids map[string]string, addresses map[string]*Shard) {
 	lower := strings.ToLower(s.ID)
 	if other, ok := ids[lower]; ok && s.ID != "" {
-		l.at(s.at, "name-clash", "shard id `%s` of source %s is also in source %s", s.ID, s.Source, other).
+		l.at(s.at, "name-clash", "shard id `%s` is taken by a shard of source %s", s.ID, other).
 			Suggestion = "ids are unique in the file, whatever their case"
 	}
 	ids[lower] = s.Source

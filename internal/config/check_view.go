@@ -65,10 +65,10 @@ func (l *loader) checkSalt(at string, masks map[string]Mask, salt Secret, inheri
 	case hashed != "" && !l.has(path) && !inherited:
 		l.at(at+".masking."+hashed, "missing-key", "hash needs a secret salt beside masking: anybody can hash all telephone numbers").
 			Suggestion = `add masking_salt: "${file:/run/secrets/salt}"`
-	case l.has(path) && l.known(path) && len(salt.Reveal()) < minSalt:
+	case hashed != "" && l.has(path) && l.known(path) && len(salt.Reveal()) < minSalt:
 		l.at(path, "out-of-range", "the salt has fewer than %d bytes: it could be guessed", minSalt)
-	case l.has(path) && len(masks) == 0:
-		l.at(path, "no-effect", "masking_salt has no effect without masking")
+	case l.has(path) && hashed == "" && l.known(at+".masking"):
+		l.at(path, "no-effect", "masking_salt has no effect: no column is masked by hash")
 	}
 }
 
@@ -77,8 +77,8 @@ func (l *loader) checkViews(c *Config) []view.Definition {
 	var all []view.Definition
 	for name, v := range sorted(c.Views) {
 		at := "views." + name
-		l.checkKey(at+".key", v.Key)
 		if !refer(l, at+".from", v.From, "tables", c.Tables) || c.Tables[v.From] == nil {
+			l.checkKey(at+".key", v.Key)
 			l.checkExpressions(at, v)
 			continue
 		}
@@ -179,10 +179,15 @@ func (l *loader) mask(at string, v *View, t *Table, def *view.Definition, paths 
 		salt = t.MaskingSalt
 	}
 	for column, m := range v.Masking {
+		clash := ""
 		for masked := range t.Masking {
 			if change.EqualFold(masked, column) {
-				l.at(at+".masking."+column, "name-clash", "table `%s` masks `%s` in every view already", v.From, masked)
+				clash = masked
 			}
+		}
+		if clash != "" {
+			l.at(at+".masking."+column, "name-clash", "table `%s` masks `%s` in every view already", v.From, clash)
+			continue
 		}
 		add(at, column, m, salt)
 	}
@@ -197,6 +202,10 @@ func (l *loader) validate(at string, v *View, def *view.Definition, paths map[st
 			path = at
 		}
 		if l.doc.unknown[path] {
+			continue
+		}
+		if m := l.doc.marks[path]; p.Offset < 0 && m.key != nil && strings.HasPrefix(p.Field, "select.") {
+			l.on(path, m.key, "bad-name", "%s", p.Message).Suggestion = p.Hint
 			continue
 		}
 		l.pointInto(path, problemCode(p.Field), p.Offset, p.Message, p.Hint)

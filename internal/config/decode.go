@@ -26,6 +26,7 @@ func (l *loader) value(at string, f *field, n *yaml.Node, v reflect.Value) {
 		return
 	}
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" && n.Style == 0 {
+		l.doc.unknown[at] = true
 		l.on(at, n, "empty-value", "%s has no value: give it one, or remove the key", last(at))
 		return
 	}
@@ -73,6 +74,7 @@ func (l *loader) isKind(at string, n *yaml.Node, want yaml.Kind, words string) b
 	if n.Kind == want {
 		return true
 	}
+	l.doc.unknown[at] = true
 	l.on(at, n, "wrong-type", "%s takes %s, not %s", last(at), words, kindNames[n.Kind])
 	return false
 }
@@ -102,6 +104,7 @@ func (l *loader) mapping(at string, n *yaml.Node, v reflect.Value) {
 		if f == nil {
 			if meant := l.unknownKey(at, key, s); meant != "" {
 				seen[meant] = true
+				l.doc.unknown[join(at, meant)] = true
 			}
 			continue
 		}
@@ -182,8 +185,8 @@ func (l *loader) unknownKey(at string, key *yaml.Node, s *section) string {
 	}
 	f := l.on(path, key, "unknown-key", "unknown key `%s` in %s", key.Value, sectionName(at))
 	if s.later[key.Value] {
-		f.Code, f.Suggestion = "not-supported-yet", "not supported yet: remove it"
-		f.Message = fmt.Sprintf("`%s` in %s is not supported yet", key.Value, sectionName(at))
+		f.Code, f.Suggestion = "not-supported-yet", "not supported yet"
+		l.later[at] = true
 		return ""
 	}
 	meant := closest(key.Value, s.keys())
@@ -247,6 +250,7 @@ func (l *loader) elements(at string, f *field, n *yaml.Node, v reflect.Value) {
 // scalar decodes a single value.
 func (l *loader) scalar(at string, f *field, n *yaml.Node, v reflect.Value) {
 	if n.Kind != yaml.ScalarNode {
+		l.doc.unknown[at] = true
 		l.on(at, n, "wrong-type", "%s takes a single value, not %s", last(at), kindNames[n.Kind])
 		return
 	}
@@ -271,6 +275,7 @@ func (l *loader) scalar(at string, f *field, n *yaml.Node, v reflect.Value) {
 	}
 	if err := f.setText(v, text); err != nil {
 		l.doc.unknown[at] = true
+		v.SetZero()
 		l.within(at, n, 0, err)
 	}
 }

@@ -20,6 +20,8 @@ type document struct {
 	unknown map[string]bool
 	// hidden are the parts of lines that hold secrets, by line.
 	hidden map[int][]span
+	// done are the nodes that hideAll has seen: aliases may lead to one often.
+	done map[*yaml.Node]bool
 	// parsed is false when there is no tree to find secrets by.
 	parsed bool
 }
@@ -38,6 +40,7 @@ func newDocument(file string, text string) *document {
 		marks:   map[string]mark{},
 		unknown: map[string]bool{},
 		hidden:  map[int][]span{},
+		done:    map[*yaml.Node]bool{},
 	}
 }
 
@@ -139,11 +142,11 @@ var secretKey = regexp.MustCompile(`(?i)pass|pwd|secret|salt|token|credential`)
 
 // isSecretKey reports whether a key is one of a secret, or probably meant to be.
 func isSecretKey(key string) bool {
-	return secretKey.MatchString(key) || closest(key, []string{"password", "passphrase", "secret", "salt", "token", "masking_salt"}) != ""
+	return secretKey.MatchString(key) || closest(key, []string{"password", "passphrase", "masking_salt"}) != ""
 }
 
-// linkKey matches the keys whose values may carry a password inside.
-var linkKey = regexp.MustCompile(`(?i)dsn|url|uri`)
+// dsnKey matches the keys of a dsn, which is hidden whole when it has no form.
+var dsnKey = regexp.MustCompile(`(?i)dsn`)
 
 // hideSecrets finds what excerpts must not show. It goes by the names of keys
 // and the look of values, not by the structs: a misspelt password is one too.
@@ -157,7 +160,7 @@ func (d *document) hideSecrets(n *yaml.Node, depth int) {
 			switch {
 			case isSecretKey(key):
 				d.hideAll(child, depth)
-			case linkKey.MatchString(key):
+			case dsnKey.MatchString(key):
 				d.hideScalar(child, credentials)
 			}
 		}
@@ -177,6 +180,10 @@ func (d *document) hideAll(n *yaml.Node, depth int) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
+	if d.done[n] {
+		return
+	}
+	d.done[n] = true
 	if n.Kind == yaml.ScalarNode {
 		d.hideScalar(n, func(s string) (int, int) { return 0, len(s) })
 	}
@@ -240,8 +247,32 @@ func credentials(s string) (from, to int) {
 	return from + colon + 1, at
 }
 
-// secretText matches secrets in a line that no tree explains.
-var secretText = regexp.MustCompile(`(?i)((?:pass|pwd|secret|salt|token|credential)[\w-]*["']?\s*[:=]\s*).*|(:)[^:@/\s]+(@)`)
+// keyText matches a key in a line that no tree explains.
+var keyText = regexp.MustCompile(`([A-Za-z_][\w-]*)["']?\s*[:=]\s*`)
+
+// guess hides what looks like a secret in line n, which no tree explains.
+func (d *document) guess(n int) string {
+	text := scrub(strings.ToValidUTF8(d.line(n), "\uFFFD"))
+	for _, m := range keyText.FindAllStringSubmatchIndex(text, -1) {
+		if isSecretKey(text[m[2]:m[3]]) {
+			return text[:m[1]] + redacted
+		}
+	}
+	// A block of text belongs to the first key above that stands further left.
+	indent := len(text) - len(strings.TrimLeft(text, " "))
+	for i := n - 1; i > 0; i-- {
+		above := d.line(i)
+		left := len(above) - len(strings.TrimLeft(above, " "))
+		if strings.TrimSpace(above) == "" || left >= indent {
+			continue
+		}
+		if m := keyText.FindStringSubmatch(above); m != nil && isSecretKey(m[1]) {
+			return text[:indent] + redacted
+		}
+		break
+	}
+	return text
+}
 
 // maxExcerpt bounds the characters of an excerpt.
 const maxExcerpt = 120
@@ -251,11 +282,8 @@ const maxExcerpt = 120
 func (d *document) excerpt(n, column int) (string, int) {
 	text := []rune(strings.ToValidUTF8(d.line(n), "\uFFFD"))
 	if !d.parsed {
-		masked := []rune(secretText.ReplaceAllString(string(text), "${1}${2}"+redacted+"${3}"))
-		if len(masked) != len(text) {
-			column = min(column, len(masked))
-		}
-		text = masked
+		text = []rune(d.guess(n))
+		column = min(column, len(text)+1)
 	}
 	for i, r := range text {
 		if r < ' ' || r == 0x7f {

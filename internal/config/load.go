@@ -79,12 +79,12 @@ func readFile(path string) ([]byte, *Finding) {
 // parse is every step from bytes to a Config.
 func parse(file string, data []byte, l *loader) (*Config, Findings) {
 	text := strings.TrimPrefix(string(data), "\uFEFF")
-	l.doc = newDocument(file, text)
+	l.doc, l.later = newDocument(file, text), map[string]bool{}
 	c := &Config{doc: l.doc}
 	if root := l.tree(data, text); root != nil {
 		l.doc.hideSecrets(root, 0)
 		l.value("", &field{}, root, reflect.ValueOf(c).Elem())
-		if !l.spent {
+		if !l.spent && root.Kind == yaml.MappingNode {
 			l.check(c)
 		}
 	}
@@ -181,7 +181,7 @@ func (l *loader) syntax(err error) {
 		f.Suggestion = "text that begins with * or & needs quotes"
 	case strings.Contains(message, "mapping values are not allowed"):
 		f.Suggestion = "text with a colon and a space inside needs quotes; keys of one section begin in one column"
-	case strings.Contains(message, "did not find expected"), strings.Contains(message, "could not find expected"):
+	case strings.Contains(message, "end of stream"), strings.Contains(message, "did not find expected"), strings.Contains(message, "could not find expected"):
 		f.Suggestion = "look for a missing quote, bracket or colon at or above this line"
 	}
 }

@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"regexp"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -23,6 +25,8 @@ type loader struct {
 	visited  int
 	depth    int
 	spent    bool
+	// later are the sections with a key that is not supported yet.
+	later map[string]bool
 }
 
 // report adds an error at a line and column.
@@ -32,10 +36,22 @@ func (l *loader) report(at string, line, column int, code, format string, args .
 	}
 	excerpt, caret := l.doc.excerpt(line, column)
 	l.findings = append(l.findings, Finding{
-		Severity: Error, Code: code, Message: fmt.Sprintf(format, args...), Path: at,
+		Severity: Error, Code: code, Message: scrub(fmt.Sprintf(format, args...)), Path: scrub(at),
 		File: l.doc.file, Line: line, Column: column, Excerpt: excerpt, caret: caret,
 	})
 	return &l.findings[len(l.findings)-1]
+}
+
+// account matches the password of an account, which is a secret wherever it
+// stands, even in a key.
+var account = regexp.MustCompile(`:[^:@/\s]+@`)
+
+// scrub removes passwords from the text of a finding.
+func scrub(s string) string {
+	if !strings.Contains(s, "@") {
+		return s
+	}
+	return account.ReplaceAllString(s, ":"+redacted+"@")
 }
 
 // on adds an error at a node.
@@ -65,6 +81,7 @@ func (l *loader) within(at string, n *yaml.Node, offset int, err error) *Finding
 	e := asTextError(err)
 	line, column := l.doc.locate(n, offset)
 	f := l.report(at, line, column, e.code, "%s", e.msg)
+	f.Suggestion = e.hint
 	if e.fix != "" {
 		f.Fix, f.Suggestion = e.fix, fmt.Sprintf("did you mean `%s`?", e.fix)
 	}

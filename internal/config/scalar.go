@@ -13,9 +13,16 @@ type textError struct {
 	msg  string
 	// fix is the text to write instead, where it is certain.
 	fix string
+	// hint says what to do, where msg does not.
+	hint string
 }
 
 func (e *textError) Error() string { return e.msg }
+
+// later is a mistake that a later version will take for none.
+func later(format string, args ...any) *textError {
+	return &textError{code: "not-supported-yet", msg: fmt.Sprintf(format, args...), hint: "not supported yet"}
+}
 
 func badText(code, format string, args ...any) *textError {
 	return &textError{code: code, msg: fmt.Sprintf(format, args...)}
@@ -105,7 +112,7 @@ func (a *Aggregate) parseText(text string) error {
 	}
 	for _, name := range laterAggregates {
 		if _, ok := call(text, name); ok {
-			return badText("not-supported-yet", "%s is not supported yet: write count() or sum(column)", name)
+			return later("%q is no aggregate: write count() or sum(column)", text)
 		}
 	}
 	return badText("not-one-of", "%q is no aggregate: write count() or sum(column)", text)

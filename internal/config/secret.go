@@ -13,7 +13,10 @@ const redacted = "***"
 // Secret is text that is never printed: every verb of fmt, encoding/json,
 // encoding text and slog show *** (nothing when it is empty). Reveal is the
 // only way to the value.
-type Secret struct{ value string }
+//
+// The value is behind a pointer because fmt calls no method of an unexported
+// field: it shows an address there, and not the value.
+type Secret struct{ value *string }
 
 var (
 	_ fmt.Formatter  = Secret{}
@@ -22,17 +25,27 @@ var (
 )
 
 // NewSecret wraps a value.
-func NewSecret(value string) Secret { return Secret{value} }
+func NewSecret(value string) Secret {
+	if value == "" {
+		return Secret{}
+	}
+	return Secret{&value}
+}
 
 // Reveal returns the value itself.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
 
 // IsZero reports whether there is no value.
-func (s Secret) IsZero() bool { return s.value == "" }
+func (s Secret) IsZero() bool { return s.value == nil }
 
 // String returns *** or nothing.
 func (s Secret) String() string {
-	if s.value == "" {
+	if s.value == nil {
 		return ""
 	}
 	return redacted

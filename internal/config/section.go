@@ -176,7 +176,7 @@ func (f *field) checkChoice(text string) error {
 	}
 	for _, choice := range f.later {
 		if strings.EqualFold(choice, text) {
-			return badText("not-supported-yet", "%s %q is not supported yet: write %s", f.key, text, oneOf(f.enum))
+			return later("%s cannot be %q: write %s", f.key, text, oneOf(f.enum))
 		}
 	}
 	e := badText("not-one-of", "%s cannot be %q: write %s", f.key, text, oneOf(f.enum))

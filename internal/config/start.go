@@ -43,7 +43,7 @@ func (s *Start) parseText(text string) error {
 	case hasRest && mode == "file":
 		return s.parseFile(text, rest)
 	case mode == "timestamp":
-		return badText("not-supported-yet", "start by timestamp is not supported yet")
+		return later("%q is no place to start: write earliest, latest, gtid:<set> or file:<name>:<offset>", text)
 	}
 	e := badText("not-one-of", "%q is no place to start: write earliest, latest, gtid:<set> or file:<name>:<offset>", text)
 	e.fix = closest(mode, []string{"earliest", "latest"})

@@ -44,7 +44,7 @@ func (l *loader) lakeDir(at, text string) string {
 		}
 		f.Suggestion = "did you mean `" + f.Fix + "`?"
 	case scheme == "s3" || scheme == "gs" || scheme == "az" || scheme == "hdfs":
-		l.at(at, "not-supported-yet", "a lake at %s:// is not supported yet", scheme).Suggestion = "use file://"
+		l.at(at, "not-supported-yet", "a lake cannot be at %s://: write file://", scheme).Suggestion = "not supported yet"
 	case scheme != "file":
 		l.at(at, "bad-url", "a lake's URL begins with file://")
 	case rest == "" || rest[0] != '/' && rest != "." && rest != ".." && !strings.HasPrefix(rest, "./") && !strings.HasPrefix(rest, "../"):
