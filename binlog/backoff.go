@@ -21,9 +21,9 @@ type Backoff struct {
 // StopEvery is the pause between attempts after an error of class Stop.
 const StopEvery = time.Minute
 
-// Next returns how long to wait after err, and counts the attempt.
-func (b *Backoff) Next(err error) time.Duration {
-	if Classify(err) == Stop {
+// Next returns how long to wait after an error of a class, and counts the attempt.
+func (b *Backoff) Next(class Class) time.Duration {
+	if class == Stop {
 		return StopEvery
 	}
 	low, high := b.Min, b.Max
