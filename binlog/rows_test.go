@@ -93,6 +93,40 @@ func TestHazard_A44_MetadataIsIndexedByColumnNotByPresence(t *testing.T) {
 	wantRows(t, got, `c - -> c=4294967295`)
 }
 
+func TestHazard_A45_ColumnsThatAreNotAskedForShiftNothing(t *testing.T) {
+	m, ev := loadOrders(t)
+	var whole, some []string
+	for pass, columns := range [][]int{{0, 1, 2, 3, 4, 5, 6, 7, 8}, {8, 3, 0}} {
+		err := m.rows(ev.kind, ev.body, func(_ change.Op, _, after change.Row) error {
+			for _, i := range columns {
+				text, err := after.AppendJSON(nil, i)
+				if err != nil {
+					return err
+				}
+				if pass == 0 {
+					whole = append(whole, string(text))
+				} else {
+					some = append(some, string(text))
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(whole) != 9*40 || len(some) != 3*40 {
+		t.Fatalf("%d and %d values, want 360 and 120", len(whole), len(some))
+	}
+	for row := range 40 {
+		for n, i := range []int{8, 3, 0} {
+			if got, want := some[3*row+n], whole[9*row+i]; got != want {
+				t.Errorf("row %d, column %d: got %s, want %s", row, i, got, want)
+			}
+		}
+	}
+}
+
 func TestHazard_A39_PartialUpdatesAreRefusedWithTheWayOut(t *testing.T) {
 	_, err := seen(t, threeColumns(t), rowsPartial, nil)
 	want := "decode table shop.orders: the event holds partial JSON updates: run SET GLOBAL binlog_row_value_options='', and have sessions that set it do so too"

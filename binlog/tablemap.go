@@ -93,13 +93,9 @@ func (m *tableMap) failColumn(i int, err error) error {
 // and checksum. It keeps a copy of body, so the caller may reuse it. The error
 // is errMetadataMinimal when the server did not log the column names.
 func parseTableMap(body []byte) (*tableMap, error) {
-	m, optional, err := parseShape(body)
+	m, meta, err := parseShape(body)
 	if err != nil {
 		return nil, err
-	}
-	meta, err := parseMetadata(optional)
-	if err != nil {
-		return nil, m.fail(err)
 	}
 	if err := m.compile(meta); err != nil {
 		return nil, err
@@ -153,8 +149,9 @@ func tableID(body []byte) uint64 {
 	return uint64(binary.LittleEndian.Uint32(body)) | uint64(binary.LittleEndian.Uint16(body[4:]))<<32
 }
 
-// parseShape reads everything up to the optional metadata, which it returns.
-func parseShape(body []byte) (*tableMap, []byte, error) {
+// parseShape reads everything up to the optional metadata, which it returns
+// split. Of the metadata it takes the names only, so that errors can tell them.
+func parseShape(body []byte) (*tableMap, *metadata, error) {
 	body = bytes.Clone(body)
 	id, db, table, rest, err := splitName(body)
 	if err != nil {
@@ -170,37 +167,53 @@ func parseShape(body []byte) (*tableMap, []byte, error) {
 		return nil, nil, m.fail(fmt.Errorf("the event names %d columns, want 1 to %d", n, maxColumns))
 	}
 	types, ok1 := r.bytes(n)
-	meta, ok2 := r.lenencBytes()
+	typeMeta, ok2 := r.lenencBytes()
 	nulls, ok3 := r.bytes((n + 7) / 8)
 	if !ok1 || !ok2 || !ok3 {
 		return nil, nil, m.fail(errTruncated)
 	}
+	meta := parseMetadata(r.b)
 	m.columns = make([]column, n)
+	meta.name(m.columns)
+	if err := m.shapeColumns(types, typeMeta, nulls); err != nil {
+		return nil, nil, err
+	}
+	m.plan()
+	return m, meta, nil
+}
+
+// shapeColumns reads the type of every column.
+func (m *tableMap) shapeColumns(types, meta, nulls []byte) error {
 	mr := fieldReader{meta}
 	for i, wire := range types {
 		size, err := metaSize(wire)
 		if err != nil {
-			return nil, nil, m.failColumn(i, err)
+			return m.failColumn(i, err)
 		}
 		own, ok := mr.bytes(uint64(size))
 		if !ok {
-			return nil, nil, m.failColumn(i, errTruncated)
+			return m.failColumn(i, errTruncated)
 		}
-		if m.columns[i], err = newColumn(wire, own); err != nil {
-			return nil, nil, m.failColumn(i, err)
+		c, err := newColumn(wire, own)
+		if err != nil {
+			return m.failColumn(i, err)
 		}
-		m.columns[i].Nullable = nulls[i/8]&(1<<(i%8)) != 0
-		m.columns[i].slot = i
+		c.Name = m.columns[i].Name
+		c.Nullable = nulls[i/8]&(1<<(i%8)) != 0
+		c.slot = i
+		m.columns[i] = c
 	}
 	if len(mr.b) != 0 {
-		return nil, nil, m.fail(fmt.Errorf("%d bytes of type metadata belong to no column", len(mr.b)))
+		return m.fail(fmt.Errorf("%d bytes of type metadata belong to no column", len(mr.b)))
 	}
-	m.plan()
-	return m, r.b, nil
+	return nil
 }
 
 // compile applies the optional metadata and fixes the table's shape.
 func (m *tableMap) compile(meta *metadata) error {
+	if meta.err != nil {
+		return m.fail(meta.err)
+	}
 	if meta.names == nil {
 		return m.fail(errMetadataMinimal)
 	}
@@ -209,9 +222,7 @@ func (m *tableMap) compile(meta *metadata) error {
 	}
 	for i := range m.columns {
 		c := &m.columns[i]
-		if err := c.compile(); err != nil {
-			return m.failColumn(i, err)
-		}
+		c.compile()
 		c.hidden = isHidden(c.Name)
 	}
 	m.order()

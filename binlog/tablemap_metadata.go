@@ -30,45 +30,56 @@ type metadata struct {
 	raw   [metaTypes][]byte
 	has   [metaTypes]bool
 	names [][]byte
+	// err is why the metadata was not understood to its end.
+	err error
 	// primaryKey holds physical column indexes.
 	primaryKey []int
 }
 
 // parseMetadata splits the optional metadata. A type that is not known is an
 // error: it may change the meaning of the rest.
-func parseMetadata(b []byte) (*metadata, error) {
+func parseMetadata(b []byte) *metadata {
 	md := &metadata{}
 	r := fieldReader{b}
-	for len(r.b) > 0 {
+	for len(r.b) > 0 && md.err == nil {
 		kind := r.b[0]
 		r.b = r.b[1:]
 		value, ok := r.lenencBytes()
 		switch {
 		case !ok:
-			return nil, fmt.Errorf("optional metadata of type %d: %w", kind, errTruncated)
+			md.err = fmt.Errorf("optional metadata of type %d: %w", kind, errTruncated)
 		case kind == 0 || kind >= metaTypes:
-			return nil, fmt.Errorf("optional metadata of type %d is unknown", kind)
+			md.err = fmt.Errorf("optional metadata of type %d is unknown", kind)
 		case md.has[kind]:
-			return nil, fmt.Errorf("optional metadata of type %d comes twice", kind)
+			md.err = fmt.Errorf("optional metadata of type %d comes twice", kind)
+		default:
+			md.raw[kind], md.has[kind] = value, true
 		}
-		md.raw[kind], md.has[kind] = value, true
 	}
 	if md.has[metaColumnName] {
-		var err error
-		if md.names, err = stringList(md.raw[metaColumnName]); err != nil {
-			return nil, fmt.Errorf("column names: %w", err)
+		names, err := stringList(md.raw[metaColumnName])
+		if err != nil && md.err == nil {
+			md.err = fmt.Errorf("column names: %w", err)
 		}
+		md.names = names
 	}
-	return md, nil
+	return md
+}
+
+// name gives the columns their names, if there is one for each.
+func (md *metadata) name(columns []column) {
+	if len(md.names) != len(columns) {
+		return
+	}
+	for i := range columns {
+		columns[i].Name = string(md.names[i])
+	}
 }
 
 // apply lays the metadata over the columns of m.
 func (md *metadata) apply(m *tableMap) error {
 	if len(md.names) != len(m.columns) {
 		return m.fail(fmt.Errorf("the event has %d columns and %d column names", len(m.columns), len(md.names)))
-	}
-	for i := range m.columns {
-		m.columns[i].Name = string(md.names[i])
 	}
 	for _, step := range []func(*tableMap) error{
 		md.applySignedness,

@@ -246,10 +246,15 @@ func TestTableMap_ErrorsNameTableColumnAndWayOut(t *testing.T) {
 
 func TestHazard_A70_OldTemporalTypesAreRefusedByName(t *testing.T) {
 	for _, wire := range []byte{wireTime, wireTimestamp, wireDateTime} {
-		_, err := parseTableMap(mapBody([]mapColumn{{wire: wire}}, names("at")))
-		want := "decode table shop.orders, column at: the column has a temporal type from before MySQL 5.6, whose values are ambiguous: rebuild the table with ALTER TABLE … FORCE"
+		body := mapBody([]mapColumn{{wire: wire}}, names("at"))
+		_, err := parseTableMap(body)
+		want := "decode table shop.orders, column at: the column has a temporal type from before MySQL 5.6, whose length is not logged: " +
+			"set mysql56_temporal_format=ON and rebuild the table with ALTER TABLE … FORCE"
 		if err == nil || err.Error() != want {
 			t.Errorf("type %d: error %v\nwant %s", wire, err, want)
+		}
+		if _, err := parseTableShape(body); !errors.Is(err, errOldTemporal) {
+			t.Errorf("type %d: a table that is not followed: %v, want errOldTemporal: its rows cannot be counted", wire, err)
 		}
 	}
 }

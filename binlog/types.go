@@ -40,9 +40,14 @@ const (
 	wireGeometry          = 255
 )
 
-// errUnknownType means that a column's length cannot be known, so that not
-// even the columns behind it can be read.
-var errUnknownType = errors.New("column type is unknown")
+var (
+	// errUnknownType means that a column's length cannot be known, so that not
+	// even the columns behind it can be read.
+	errUnknownType = errors.New("column type is unknown")
+	// errOldTemporal means the same: MariaDB logs a fraction of a second with
+	// these types, and not its precision.
+	errOldTemporal = errors.New("the column has a temporal type from before MySQL 5.6, whose length is not logged: set mysql56_temporal_format=ON and rebuild the table with ALTER TABLE … FORCE")
+)
 
 // appendFunc appends the JSON text of cell, the bytes of one value of c, to
 // dst. On an error the caller ignores what was appended.
@@ -79,9 +84,10 @@ type column struct {
 // metaSize returns how many bytes of type metadata a column type has.
 func metaSize(wire byte) (int, error) {
 	switch wire {
-	case wireTiny, wireShort, wireLong, wireLongLong, wireInt24, wireDate, wireNewDate, wireYear,
-		wireTimestamp, wireTime, wireDateTime:
+	case wireTiny, wireShort, wireLong, wireLongLong, wireInt24, wireDate, wireNewDate, wireYear:
 		return 0, nil
+	case wireTimestamp, wireTime, wireDateTime:
+		return 0, errOldTemporal
 	case wireFloat, wireDouble, wireBlob, wireBlobCompressed, wireJSON, wireGeometry, wireVector,
 		wireTimestamp2, wireDateTime2, wireTime2:
 		return 1, nil
@@ -95,8 +101,7 @@ func metaSize(wire byte) (int, error) {
 func newColumn(wire byte, meta []byte) (column, error) {
 	c := column{wire: wire, size: plainSize(wire)}
 	switch wire {
-	case wireTiny, wireYear, wireShort, wireInt24, wireDate, wireNewDate, wireTime,
-		wireLong, wireTimestamp, wireLongLong, wireDateTime:
+	case wireTiny, wireYear, wireShort, wireInt24, wireDate, wireNewDate, wireLong, wireLongLong:
 	case wireFloat:
 		err := c.fixed(meta[0], 4)
 		return c, err
@@ -145,11 +150,11 @@ func plainSize(wire byte) int {
 		return 1
 	case wireShort:
 		return 2
-	case wireInt24, wireDate, wireNewDate, wireTime:
+	case wireInt24, wireDate, wireNewDate:
 		return 3
-	case wireLong, wireTimestamp:
+	case wireLong:
 		return 4
-	case wireLongLong, wireDateTime:
+	case wireLongLong:
 		return 8
 	}
 	return 0
@@ -239,7 +244,7 @@ func (c *column) isVector() bool    { return c.wire == wireVector }
 
 // compile chooses the logical type and the append function once the optional
 // metadata is known.
-func (c *column) compile() error {
+func (c *column) compile() {
 	switch c.wire {
 	case wireTiny, wireShort, wireInt24, wireLong, wireLongLong:
 		c.compileInt()
@@ -278,10 +283,7 @@ func (c *column) compile() error {
 	case wireVarcharCompressed, wireBlobCompressed:
 		c.Type = change.Bytes
 		c.refuse(errors.New("a COMPRESSED column of MariaDB cannot be read: ALTER TABLE … MODIFY it without COMPRESSED, or leave it out of the view"))
-	case wireTimestamp, wireTime, wireDateTime:
-		return errors.New("the column has a temporal type from before MySQL 5.6, whose values are ambiguous: rebuild the table with ALTER TABLE … FORCE")
 	}
-	return nil
 }
 
 // refuse makes every rendering of the column fail. Its cells can still be
