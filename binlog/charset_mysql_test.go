@@ -26,22 +26,15 @@ var tableCharsets = map[string]byte{
 	"eucjpms": partDouble | partTriple, "ujis": partDouble | partTriple, "gb18030": partDouble | partFour,
 }
 
-// TestCharsets_AreTheServers compares every code of every table with what MySQL
-// converts it to; with -update-rows it makes the tables.
-func TestCharsets_AreTheServers(t *testing.T) {
-	server := testenv.MySQL(t, 1)[0]
-	conn, err := server.DB(t).Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	if _, err := conn.ExecContext(t.Context(), "SET SESSION cte_max_recursion_depth=100000"); err != nil {
-		t.Fatal(err)
-	}
+// charsetsOfMySQL compares every code of every table with what MySQL converts
+// it to; with -update-rows it makes the tables.
+func charsetsOfMySQL(t *testing.T, s *logSession) {
+	// Strict, or bytes that are cut off convert to what is left.
+	s.exec(t, "SET SESSION cte_max_recursion_depth=100000", "SET SESSION sql_mode=DEFAULT")
 	var blob bytes.Buffer
 	for _, charset := range sortedKeys(tableCharsets) {
 		kind := tableCharsets[charset]
-		units := serverTable(t, conn, charset, kind)
+		units := serverTable(t, s.conn, charset, kind)
 		blob.Write(packCharset(t, charset, kind, units))
 		if *updateRows {
 			continue
@@ -70,32 +63,23 @@ func TestCharsets_AreTheServers(t *testing.T) {
 	}
 }
 
-// TestCharsets_KnowEveryCollationOfTheServers compares the character set of
-// every collation id, and wants a decoder for each.
-func TestCharsets_KnowEveryCollationOfTheServers(t *testing.T) {
-	for _, c := range []struct {
-		server *testenv.Server
-		query  string
-		least  int
-	}{
-		{testenv.MySQL(t, 1)[0], "SELECT id, character_set_name FROM information_schema.collations", 280},
-		{testenv.MariaDB(t), "SELECT id, character_set_name FROM information_schema.collation_character_set_applicability", 1000},
-	} {
-		rows := c.server.Query(t, c.query)
-		if len(rows) < c.least {
-			t.Errorf("%s has %d collations, want at least %d", c.server.Kind, len(rows), c.least)
+// knowCollations compares the character set of every collation id, and wants a
+// decoder for each.
+func knowCollations(t *testing.T, server *testenv.Server, query string, least int) {
+	rows := server.Query(t, query)
+	if len(rows) < least {
+		t.Errorf("%s has %d collations, want at least %d", server.Kind, len(rows), least)
+	}
+	for _, r := range rows {
+		id, err := strconv.ParseUint(r[0], 10, 64)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, r := range rows {
-			id, err := strconv.ParseUint(r[0], 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := collationCharset(id); got != r[1] {
-				t.Errorf("%s: collation %d belongs to %q, want %q", c.server.Kind, id, got, r[1])
-			}
-			if _, known := charsetDecoder(r[1]); !known && r[1] != "binary" {
-				t.Errorf("%s: character set %s has no decoder", c.server.Kind, r[1])
-			}
+		if got := collationCharset(id); got != r[1] {
+			t.Errorf("%s: collation %d belongs to %q, want %q", server.Kind, id, got, r[1])
+		}
+		if _, known := charsetDecoder(r[1]); !known && r[1] != "binary" {
+			t.Errorf("%s: character set %s has no decoder", server.Kind, r[1])
 		}
 	}
 }

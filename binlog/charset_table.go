@@ -10,7 +10,7 @@ import (
 )
 
 // charsetBlob holds the table of every character set that is not Unicode, as
-// MySQL 9.7 converts it to utf32. TestCharsets_AreTheServers makes it. For each
+// MySQL 9.7 converts it to utf32. TestRealMySQL makes it. For each
 // character set:
 //
 //	length 1, name, length of the rest 4, a gzip stream of

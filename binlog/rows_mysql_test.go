@@ -241,23 +241,10 @@ func (e *rowEvents) images(t *testing.T) map[string]map[int]string {
 
 // differential fills a table for every column, changes and deletes its rows,
 // and holds every image in the binlog against what the server shows.
-func differential(t *testing.T, server *testenv.Server, columns []sqlColumn, golden string) {
-	db := server.DB(t)
-	conn, err := db.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	exec := func(q string) {
-		t.Helper()
-		if _, err := conn.ExecContext(t.Context(), q); err != nil {
-			t.Fatalf("%.200s: %v", q, err)
-		}
-	}
-	exec("CREATE DATABASE d CHARACTER SET utf8mb4")
-	exec("USE d")
+func differential(t *testing.T, s *logSession, columns []sqlColumn, golden string) {
+	exec := func(q string) { t.Helper(); s.exec(t, q) }
 	exec("SET NAMES utf8mb4")
-	exec("SET SESSION sql_mode='', time_zone='+00:00'")
+	exec("SET SESSION time_zone='+00:00'")
 	shown := map[string]map[int]string{}
 	for _, c := range columns {
 		exec(fmt.Sprintf("CREATE TABLE %s (id INT PRIMARY KEY, c %s, touch INT NOT NULL DEFAULT 0)", c.name, c.definition))
@@ -269,12 +256,11 @@ func differential(t *testing.T, server *testenv.Server, columns []sqlColumn, gol
 			values = append(values, fmt.Sprintf("(%d,%s)", i+1, v))
 		}
 		exec(fmt.Sprintf("INSERT INTO %s (id,c) VALUES %s", c.name, strings.Join(values, ",")))
-		shown[c.name] = showRows(t, conn, c)
+		shown[c.name] = showRows(t, s.conn, c)
 		exec(fmt.Sprintf("UPDATE %s SET touch=touch+1", c.name))
 		exec(fmt.Sprintf("DELETE FROM %s", c.name))
 	}
-	file := lastBinlog(t, server, conn)
-	tables := readRowEvents(t, file)
+	tables := readRowEvents(t, lastBinlog(t, s.server, s.conn))
 	var record bytes.Buffer
 	for _, c := range columns {
 		t.Run(c.name, func(t *testing.T) {
@@ -380,69 +366,69 @@ func lastBinlog(t *testing.T, server *testenv.Server, conn *sql.Conn) []byte {
 	return file
 }
 
-func TestRows_ShowWhatMySQLShows(t *testing.T) {
+// TestRealMySQL runs everything that needs a MySQL server on one.
+func TestRealMySQL(t *testing.T) {
 	server := testenv.MySQL(t, 1)[0]
-	differential(t, server, allColumns(), "mysql.txt")
+	t.Run("ShowsWhatWeShow", func(t *testing.T) { differential(t, newLogSession(t, server), allColumns(), "mysql.txt") })
+	t.Run("Orders", func(t *testing.T) { orders(t, newLogSession(t, server)) })
+	t.Run("CharsetsAreTheServers", func(t *testing.T) { charsetsOfMySQL(t, newLogSession(t, server)) })
+	t.Run("KnowEveryCollation", func(t *testing.T) {
+		knowCollations(t, server, "SELECT id, character_set_name FROM information_schema.collations", 280)
+	})
+	for name, test := range mysqlFormats {
+		t.Run(name, func(t *testing.T) { test(t, newLogSession(t, server)) })
+	}
 }
 
-func TestRows_ShowWhatMariaDBShows(t *testing.T) {
+// TestRealMariaDB is TestRealMySQL for the other flavour.
+func TestRealMariaDB(t *testing.T) {
 	server := testenv.MariaDB(t)
-	var columns []sqlColumn
-	for _, c := range allColumns() {
-		if !c.mysqlOnly {
-			columns = append(columns, c)
+	t.Run("ShowsWhatWeShow", func(t *testing.T) {
+		var columns []sqlColumn
+		for _, c := range allColumns() {
+			if !c.mysqlOnly {
+				columns = append(columns, c)
+			}
 		}
+		differential(t, newLogSession(t, server), columns, "mariadb.txt")
+	})
+	t.Run("KnowEveryCollation", func(t *testing.T) {
+		knowCollations(t, server, "SELECT id, character_set_name FROM information_schema.collation_character_set_applicability", 1000)
+	})
+	for name, test := range mariadbFormats {
+		t.Run(name, func(t *testing.T) { test(t, newLogSession(t, server)) })
 	}
-	differential(t, server, columns, "mariadb.txt")
 }
 
-// TestRows_OrdersOfMySQL checks, and with -update-rows records, the rows that
-// the benchmarks decode.
-func TestRows_OrdersOfMySQL(t *testing.T) {
-	server := testenv.MySQL(t, 1)[0]
-	db := server.DB(t)
-	conn, err := db.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	for _, q := range []string{
-		"CREATE DATABASE shop", "USE shop", "SET time_zone='+00:00'",
+// orders checks, and with -update-rows records, the rows that the benchmarks
+// decode.
+func orders(t *testing.T, s *logSession) {
+	events := s.logged(t, "SET time_zone='+00:00'",
 		`CREATE TABLE orders (id BIGINT PRIMARY KEY, customer INT NOT NULL, status ENUM('new','paid','shipped','returned') NOT NULL,
 			amount DECIMAL(12,2) NOT NULL, country CHAR(2) NOT NULL, email VARCHAR(80) NOT NULL, items JSON NOT NULL,
 			created DATETIME(3) NOT NULL, updated TIMESTAMP(3) NOT NULL)`,
-		"FLUSH BINARY LOGS",
 		`INSERT INTO orders WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 40)
 			SELECT 1000000+i*7, i*i*31, 1+i%4, i*12.34, ELT(1+i%3,'IN','DE','US'), CONCAT('customer',i*i*31,'@example.com'),
 			JSON_ARRAY(JSON_OBJECT('sku', CONCAT('A-', 1000+i), 'n', i%5, 'price', i*1.5)),
-			'2026-11-20 10:10:10.123' + INTERVAL i*3571 SECOND, '2026-11-20 10:10:10.123' + INTERVAL i*3571 SECOND FROM n`,
-	} {
-		if _, err := conn.ExecContext(t.Context(), q); err != nil {
-			t.Fatalf("%.60s: %v", q, err)
-		}
-	}
-	e := readRowEvents(t, lastBinlog(t, server, conn))["orders"]
-	var got string
-	for _, ev := range e.events {
-		lines, err := imageLines(mustParse(t, e.tableMap), ev)
+			'2026-11-20 10:10:10.123' + INTERVAL i*3571 SECOND, '2026-11-20 10:10:10.123' + INTERVAL i*3571 SECOND FROM n`)
+	var got, record string
+	for _, ev := range events {
+		lines, err := imageLines(mustParse(t, ev.tableMap), ev.rowsEvent)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got += lines
+		record += fmt.Sprintf("map %x\nevent %d %x\n", ev.tableMap, ev.kind, ev.body)
 	}
 	var want string
-	for _, r := range server.Query(t, `SELECT CONCAT('c - -> ', id, ' ', customer, ' "', status, '" ', amount, ' "', country, '" "', email, '" ',
-		items, ' "', created, '" "', REPLACE(updated, ' ', 'T'), 'Z"') FROM shop.orders ORDER BY id`) {
+	for _, r := range s.server.Query(t, `SELECT CONCAT('c - -> ', id, ' ', customer, ' "', status, '" ', amount, ' "', country, '" "', email, '" ',
+		items, ' "', created, '" "', REPLACE(updated, ' ', 'T'), 'Z"') FROM d.orders ORDER BY id`) {
 		want += r[0] + "\n"
 	}
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	if *updateRows {
-		record := fmt.Sprintf("map %x\n", e.tableMap)
-		for _, ev := range e.events {
-			record += fmt.Sprintf("event %d %x\n", ev.kind, ev.body)
-		}
 		if err := os.WriteFile(filepath.Join("testdata", "rows", "orders.txt"), []byte(record), 0o644); err != nil {
 			t.Fatal(err)
 		}
