@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -77,10 +78,10 @@ var _ stream.Log = (*Log)(nil)
 const (
 	defaultListen = "127.0.0.1:0"
 	defaultMemory = 64 << 20
-	// segmentBytes is the size at which the broker begins a new file: small,
+	// segmentSize is the size at which the broker begins a new file: small,
 	// because retention removes whole files, and at start the broker holds one
 	// file of each partition in memory.
-	segmentBytes = "8388608"
+	segmentSize = 8 << 20
 	// scanPeriod is how often the log looks for records that nobody waits for,
 	// such as those of a publish that was given up.
 	scanPeriod = 500 * time.Millisecond
@@ -190,7 +191,7 @@ func (l *Log) serve() error {
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return ln, nil }),
 		kfake.WithLogger(brokerLogger{l.logger}),
 		kfake.BrokerConfigs(map[string]string{
-			"log.segment.bytes":   segmentBytes,
+			"log.segment.bytes":   strconv.Itoa(segmentSize),
 			"log.retention.ms":    "-1",
 			"log.retention.bytes": "-1",
 		}),

@@ -20,15 +20,16 @@ type log1 struct {
 	t     *testing.T
 	store *store
 	*Log
-	s   stream.Session
-	txn uint64
+	s     stream.Session
+	txn   uint64
+	shard string
 }
 
 const topic1 = "tw.one.rows"
 
 func newLog1(t *testing.T) *log1 {
 	t.Helper()
-	one := &log1{t: t, store: &store{dir: filepath.Join(t.TempDir(), "log")}}
+	one := &log1{t: t, shard: "a", store: &store{dir: filepath.Join(t.TempDir(), "log")}}
 	one.open()
 	return one
 }
@@ -43,7 +44,7 @@ func (o *log1) open() {
 
 func (o *log1) start() {
 	o.t.Helper()
-	s, err := o.OpenShard(o.t.Context(), stream.ShardOptions{Shard: "a", Topics: []string{topic1}})
+	s, err := o.OpenShard(o.t.Context(), stream.ShardOptions{Shard: o.shard, Topics: []string{topic1}})
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -71,7 +72,7 @@ func (o *log1) record(size int) stream.Record {
 		value[i] = byte(x)
 	}
 	return stream.Record{
-		Topic: topic1, Kind: stream.Event, Shard: "a", LSN: change.LSN{Epoch: o.s.Epoch(), Txn: o.txn, Row: 1},
+		Topic: topic1, Kind: stream.Event, Shard: o.shard, LSN: change.LSN{Epoch: o.s.Epoch(), Txn: o.txn, Row: 1},
 		TxID: fmt.Sprint("g", o.txn), Row: 1, Key: []byte("k"), Value: value,
 	}
 }

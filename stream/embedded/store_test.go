@@ -181,9 +181,9 @@ func (s *store) WriteLate(t *testing.T, l stream.Log, records []stream.Record) {
 func (s *store) CopyPositions(t *testing.T) func() {
 	t.Helper()
 	keep := t.TempDir()
-	dir := filepath.Join(s.dir, "positions")
-	copyDir(t, dir, keep)
+	copyDir(t, filepath.Join(s.dir, "positions"), keep)
 	return func() {
+		dir := filepath.Join(s.dir, "positions") // it moves when the log is killed
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}
