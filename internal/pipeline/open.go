@@ -156,8 +156,7 @@ func (p *Pipeline) viewsOf(source string) (*viewSet, error) {
 	var defs []*view.Definition
 	for i := range p.cfg.Views {
 		if def := &p.cfg.Views[i]; def.Source == source {
-			t := *p.targets[i]
-			p.targets[i] = &target{index: len(s.targets), view: t.view, topic: t.topic, partitions: t.partitions}
+			p.targets[i].index = len(s.targets)
 			defs = append(defs, def)
 			s.byDef[def] = p.targets[i]
 			s.targets = append(s.targets, p.targets[i])
