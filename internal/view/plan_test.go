@@ -92,10 +92,10 @@ func TestApply_RefusesImpossibleChanges(t *testing.T) {
 	foreign := testChange(change.Create, nil, order())
 	foreign.Shard = "04"
 	for want, c := range map[string]*Change{
-		`view order_items: a change has the unknown operation "x"`:               testChange('x', nil, order()),
-		`view order_items: a change with operation "c" has the wrong images`:     testChange(change.Create, order(), order()),
-		`view order_items: a change with operation "u" has the wrong images`:     testChange(change.Update, nil, order()),
-		`view order_items: a change with operation "d" has the wrong images`:     testChange(change.Delete, nil, order()),
+		`view order_items: a change has the unknown operation "x"`:                testChange('x', nil, order()),
+		`view order_items: a change with operation "c" has the wrong images`:      testChange(change.Create, order(), order()),
+		`view order_items: a change with operation "u" has the wrong images`:      testChange(change.Update, nil, order()),
+		`view order_items: a change with operation "d" has the wrong images`:      testChange(change.Delete, nil, order()),
 		`view order_items: a change of shard "04" came to the plan of shard "03"`: foreign,
 	} {
 		if err := p.Apply(c, func(Event) error { return nil }); err == nil || err.Error() != want {
