@@ -151,6 +151,14 @@ func (m *tableMap) rows(eventType byte, body []byte, fn func(op change.Op, befor
 	if err != nil {
 		return err
 	}
+	err = m.walk(&h, body, fn)
+	// A table may wait long for its next event: it must not hold this one.
+	m.images[0].body, m.images[1].body = nil, nil
+	return err
+}
+
+// walk is rows behind the header.
+func (m *tableMap) walk(h *rowsHeader, body []byte, fn func(op change.Op, before, after change.Row) error) (err error) {
 	var before, after change.Row
 	if h.op != change.Create {
 		m.images[0].clear()

@@ -41,6 +41,11 @@ func mariaA46(t *testing.T, s *logSession) {
 		"ALTER TABLE t ADD COLUMN y INT", "UPDATE t SET y=5")),
 		`c - -> id=1 t="hello" z=2`,
 		`u id=1 t="hello" z=2 y=null -> id=1 t="hello" z=2 y=5`)
+	events := s.logged(t, "CREATE TABLE k (t TEXT NOT NULL, UNIQUE (t))", "INSERT INTO k VALUES ('x')")
+	wantRows(t, decoded(t, events), `c - -> t="x"`)
+	if got := mustParse(t, events[0].tableMap).Table().PrimaryKey; got != nil {
+		t.Errorf("primary key %v, want none", got)
+	}
 }
 
 func mariaA70(t *testing.T, s *logSession) {

@@ -57,6 +57,11 @@ func FuzzTableMap(f *testing.F) {
 			}
 			seen[s.slot] = true
 		}
+		for _, i := range m.Table().PrimaryKey {
+			if i >= len(m.Table().Columns) {
+				t.Fatalf("the key has column %d of %d", i, len(m.Table().Columns))
+			}
+		}
 		for _, c := range m.Table().Columns {
 			if c.Type == "" {
 				t.Fatalf("column %q has no type", c.Name)

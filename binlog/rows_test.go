@@ -210,6 +210,21 @@ func TestRows_TheFirstErrorOfTheCallerEndsTheWalk(t *testing.T) {
 	}
 }
 
+func TestRows_HoldNoEventAfterwards(t *testing.T) {
+	m, ev := loadOrders(t)
+	for _, end := range []error{nil, errors.New("stop")} {
+		err := m.rows(ev.kind, ev.body, func(change.Op, change.Row, change.Row) error { return end })
+		if err != end {
+			t.Fatal(err)
+		}
+		for i := range m.images {
+			if m.images[i].body != nil {
+				t.Errorf("image %d holds the event after an end with %v: ten thousand tables would hold as many", i, end)
+			}
+		}
+	}
+}
+
 func TestImage_AfterAnErrorTheBufferIsAsItWas(t *testing.T) {
 	m := mustParse(t, mapBody([]mapColumn{{wire: wireVarchar, meta: []byte{9, 0}}}, tlv(metaDefaultCharset, 45), names("s")))
 	err := m.rows(rowsWriteV1, []byte("\x07\x00\x00\x00\x00\x00\x01\x00\x01\x01\x00\x04ab\xff\xfe"), func(_ change.Op, _, after change.Row) error {
@@ -235,10 +250,8 @@ func TestImage_AfterAnErrorTheBufferIsAsItWas(t *testing.T) {
 
 func TestImage_WideTablesNeedWideBitmaps(t *testing.T) {
 	const n = 300
-	var columns []mapColumn
 	var list []string
 	for i := range n {
-		columns = append(columns, mapColumn{wire: wireTiny, nullable: true})
 		list = append(list, "c"+string(rune('a'+i%26))+string(rune('a'+i/26)))
 	}
 	body := []byte{7, 0, 0, 0, 0, 0, 1, 0, 1, 'd', 0, 1, 't', 0, 252, n & 255, n >> 8}

@@ -227,11 +227,22 @@ func (m *tableMap) compile(meta *metadata) error {
 	}
 	m.order()
 	m.plan()
-	for _, i := range meta.primaryKey {
-		m.table.PrimaryKey = append(m.table.PrimaryKey, m.columns[i].slot)
-	}
+	m.table.PrimaryKey = m.visibleKey(meta.primaryKey)
 	m.compiled = true
 	return nil
+}
+
+// visibleKey returns the key's columns as indexes of the table's. A key with a
+// hidden column is none: what is left of it does not tell rows apart.
+func (m *tableMap) visibleKey(physical []int) []int {
+	var key []int
+	for _, i := range physical {
+		if m.columns[i].hidden {
+			return nil
+		}
+		key = append(key, m.columns[i].slot)
+	}
+	return key
 }
 
 // isHidden reports whether name is one that a server gives to a column of its

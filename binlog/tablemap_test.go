@@ -147,6 +147,13 @@ func TestTableMap_HiddenColumnsStandBehindTheOthers(t *testing.T) {
 	}
 }
 
+func TestTableMap_AKeyWithAHiddenColumnIsNone(t *testing.T) {
+	m := mustParse(t, mapBody([]mapColumn{{wire: wireTiny}, {wire: wireTiny}}, tlv(metaSignedness, 0), names("a", "DB_ROW_HASH_1"), tlv(metaPrimaryKey, 0, 1)))
+	if got := m.Table().PrimaryKey; got != nil {
+		t.Errorf("primary key %v, want none", got)
+	}
+}
+
 func TestTableMap_SameComparesEveryByteAndKeepsItsOwn(t *testing.T) {
 	body := mapBody([]mapColumn{{wire: wireTiny}}, tlv(metaSignedness, 0), names("a"))
 	m := mustParse(t, body)
