@@ -59,6 +59,8 @@ func (se *session) showList(st *minisql.Show) (*listRelation, error) {
 			rel.add(g)
 		}
 		return rel, nil
+	case "REPLICAS", "SLAVE HOSTS":
+		return &listRelation{names: []string{"Server_Id", "Host", "Port", "Source_Id", "Replica_UUID"}}, nil
 	case "WARNINGS", "ERRORS":
 		return &listRelation{names: []string{"Level", "Code", "Message"}}, nil
 	case "PROCESSLIST":

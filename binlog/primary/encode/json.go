@@ -28,6 +28,9 @@ const (
 	jsonObject // keys, kids
 )
 
+// jsonWords are the literals, by kind.
+var jsonWords = [...]string{jsonNull: "null", jsonTrue: "true", jsonFalse: "false"}
+
 // jsonNode is a parsed JSON value.
 type jsonNode struct {
 	kind jsonKind
@@ -189,10 +192,10 @@ func (p *jsonParser) value(depth int) (jsonNode, error) {
 		s, err := p.str()
 		return jsonNode{kind: jsonString, str: s}, err
 	}
-	for word, kind := range map[string]jsonKind{"null": jsonNull, "true": jsonTrue, "false": jsonFalse} {
+	for kind, word := range jsonWords {
 		if strings.HasPrefix(p.in[p.at:], word) {
 			p.at += len(word)
-			return jsonNode{kind: kind}, nil
+			return jsonNode{kind: jsonKind(kind)}, nil
 		}
 	}
 	return p.number()
@@ -270,6 +273,9 @@ func (p *jsonParser) str() (string, error) {
 	}
 	if p.in[p.at+end] == '"' { // the common case: nothing escaped
 		s := p.in[p.at : p.at+end]
+		if strings.IndexFunc(s, isControl) >= 0 {
+			return "", errJSON
+		}
 		p.at += end + 1
 		return checkJSONString(s)
 	}
@@ -286,6 +292,9 @@ func (p *jsonParser) str() (string, error) {
 				return "", err
 			}
 		default:
+			if isControl(rune(c)) {
+				return "", errJSON
+			}
 			out = append(out, c)
 		}
 	}
@@ -298,6 +307,9 @@ func checkJSONString(s string) (string, error) {
 	}
 	return s, nil
 }
+
+// isControl reports whether c must be escaped in a JSON string.
+func isControl(c rune) bool { return c < 0x20 }
 
 func (p *jsonParser) escape(out []byte) ([]byte, error) {
 	if p.at == len(p.in) {
