@@ -17,6 +17,7 @@ import (
 const (
 	defaultPoll       = 1 << 20
 	maxPartitionFetch = 128 << 10
+	minExpect         = 16
 )
 
 // Consumer reads durable records. See stream.Consumer.
@@ -34,7 +35,9 @@ type Consumer struct {
 	failed   error
 	request  *kmsg.FetchRequest
 	reply    *kmsg.FetchResponse
-	closed   bool
+	// expect is how many records the next poll may bring.
+	expect int
+	closed bool
 }
 
 // reading is the state of one assigned partition.
@@ -150,8 +153,12 @@ func (c *Consumer) remember(err error) error {
 }
 
 // take hands out what was fetched, up to the bound.
-func (c *Consumer) take() ([]stream.Record, error) {
-	var out []stream.Record
+func (c *Consumer) take() (out []stream.Record, err error) {
+	defer func() {
+		if len(out) > 0 {
+			c.expect = len(out) + len(out)/8
+		}
+	}()
 	size := 0
 	for _, r := range c.assigned {
 		for size < c.maxBytes {
@@ -172,7 +179,7 @@ func (c *Consumer) take() ([]stream.Record, error) {
 				return out, nil
 			}
 			if out == nil {
-				out = make([]stream.Record, 0, 64)
+				out = make([]stream.Record, 0, max(minExpect, c.expect))
 			}
 			out = append(out, rec)
 			size += max(n, 1)

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"unsafe"
 
 	"tailwater/change"
 	"tailwater/stream"
@@ -120,7 +121,8 @@ type Decoder struct {
 }
 
 // Decode fills in r from the headers. r.Key and r.Value are set already, and
-// are checked against the kind. It never panics, whatever the bytes.
+// are checked against the kind. The bytes of id become the record's: nobody may
+// write to them any more. It never panics, whatever the bytes.
 func (d *Decoder) Decode(kind, id []byte, r *stream.Record) error {
 	if kind == nil || id == nil {
 		return fmt.Errorf("the header %s or %s is missing", HeaderKind, HeaderID)
@@ -158,7 +160,10 @@ func (d *Decoder) Decode(kind, id []byte, r *stream.Record) error {
 	r.Row = uint32(row)
 	r.Shard = d.shard(shard)
 	if d.txid != string(txid) {
-		d.txid = string(txid)
+		// The text shares the header's bytes, which like key and value belong to
+		// the record and are never written again: a string of its own for every
+		// transaction would be the only allocation of reading.
+		d.txid = unsafe.String(unsafe.SliceData(txid), len(txid))
 	}
 	r.TxID = d.txid
 	return nil
