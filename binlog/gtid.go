@@ -150,18 +150,28 @@ func ParseUUID(s string) (UUID, error) {
 	return u, nil
 }
 
+const hexDigits = "0123456789abcdef"
+
 // Append appends the 36 characters of u to dst.
 func (u UUID) Append(dst []byte) []byte {
-	dst = hex.AppendEncode(dst, u[:4])
-	for _, part := range [][]byte{u[4:6], u[6:8], u[8:10], u[10:]} {
-		dst = append(dst, '-')
-		dst = hex.AppendEncode(dst, part)
+	var b [36]byte
+	at := 0
+	for i, c := range u {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			b[at] = '-'
+			at++
+		}
+		b[at], b[at+1] = hexDigits[c>>4], hexDigits[c&15]
+		at += 2
 	}
-	return dst
+	return append(dst, b[:]...)
 }
 
 // String returns the 36 characters of u.
-func (u UUID) String() string { return string(u.Append(nil)) }
+func (u UUID) String() string {
+	var b [36]byte
+	return string(u.Append(b[:0]))
+}
 
 // Append appends uuid:gno or uuid:tag:gno to dst.
 func (g GTID) Append(dst []byte) []byte {
@@ -175,7 +185,10 @@ func (g GTID) Append(dst []byte) []byte {
 }
 
 // String returns uuid:gno or uuid:tag:gno.
-func (g GTID) String() string { return string(g.Append(nil)) }
+func (g GTID) String() string {
+	var b [96]byte
+	return string(g.Append(b[:0]))
+}
 
 // find returns where the lane of id and tag is, or belongs.
 func (s *GTIDSet) find(id UUID, tag string) (int, bool) {

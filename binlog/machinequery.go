@@ -13,6 +13,10 @@ func (m *machine) query(ev event, readAt time.Time) error {
 	if err != nil {
 		return m.stopWith(err, hintReport)
 	}
+	if string(q.text) == "BEGIN" {
+		// Nearly every transaction: no need to look at it word by word.
+		return m.begin(ev, readAt)
+	}
 	s := classify(q.text, q.mode)
 	if s.kind == begins {
 		return m.begin(ev, readAt)
@@ -137,7 +141,7 @@ func (m *machine) judge(q *query, s *statement) error {
 func (m *machine) judgeUnclassified(q *query) error {
 	databases := q.updated
 	if !q.known || len(databases) == 0 {
-		databases = []string{q.database}
+		databases = []string{string(q.database)}
 	}
 	for _, name := range databases {
 		if m.lowerNames {

@@ -52,7 +52,7 @@ func (t *tables) add(body []byte) error {
 	}
 	m, err := parseTableMap(body)
 	if err != nil {
-		return fmt.Errorf("table %s.%s: %w", db, name, err)
+		return inNamedTable(string(db), string(name), err)
 	}
 	if len(t.known) >= mostKnown {
 		clear(t.known)
@@ -122,8 +122,12 @@ const hintRow = "check that binlog_row_image and binlog_row_metadata are FULL in
 
 // inTable adds the table to an error of its rows.
 func (m *machine) inTable(k *knownTable, err error) error {
-	t := k.m.Table()
-	return fmt.Errorf("table %s.%s: %w", t.Database, t.Name, err)
+	return inNamedTable(k.m.Table().Database, k.m.Table().Name, err)
+}
+
+// inNamedTable adds a table to an error.
+func inNamedTable(database, name string, err error) error {
+	return fmt.Errorf("table %s.%s: %w", database, name, err)
 }
 
 // tooManyRows stops a transaction whose rows no order key can number.
@@ -165,7 +169,7 @@ func (m *machine) complete(images ...change.Row) error {
 func (m *machine) names(q *query, t tableName) (database, table string) {
 	database, table = t.Database, t.Name
 	if database == "" {
-		database = q.database
+		database = string(q.database)
 	}
 	if m.lowerNames {
 		database, table = strings.ToLower(database), strings.ToLower(table)

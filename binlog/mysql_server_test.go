@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
-
-	"tailwater/internal/testenv"
 )
 
 func testOneServerID(s *shared) {
@@ -224,8 +221,3 @@ func testPreflight(s *shared) {
 		s.Errorf("preflight from a foreign position says %v, want the transactions", err)
 	}
 }
-
-// serverPatience bounds waits for servers that come and go.
-const serverPatience = 30 * time.Second
-
-var _ = testenv.Wait

@@ -4,8 +4,9 @@ import "fmt"
 
 // query is the body of a QUERY event: a statement as text.
 type query struct {
-	// database is the session's default one, "" for none.
-	database string
+	// database is the session's default one, empty for none. It and text are
+	// parts of the event.
+	database []byte
 	text     []byte
 	mode     lexMode
 	// updated are the databases that the statement changes, where the server
@@ -47,7 +48,7 @@ func parseQuery(body []byte) (query, error) {
 	f.take(2)
 	status := fields{b: f.take(f.uint(2))}
 	var q query
-	q.database = string(f.take(databaseLen))
+	q.database = f.take(databaseLen)
 	nul := f.uint(1)
 	if f.short || nul != 0 {
 		return query{}, fmt.Errorf("parse QUERY: %d bytes do not hold what they announce", len(body))
