@@ -27,11 +27,15 @@ type bench struct {
 // onBoth runs a test on miniredis and on a real Redis.
 func onBoth(t *testing.T, run func(b *bench)) {
 	t.Helper()
-	t.Run("miniredis", func(t *testing.T) {
-		m := miniredis.RunT(t)
-		run(newBench(t, m, "redis://"+m.Addr()))
-	})
+	t.Run("miniredis", func(t *testing.T) { onMini(t, run) })
 	t.Run("redis", func(t *testing.T) { run(newBench(t, nil, realRedis(t))) })
+}
+
+// onMini runs a test on miniredis.
+func onMini(t *testing.T, run func(b *bench)) {
+	t.Helper()
+	m := miniredis.RunT(t)
+	run(newBench(t, m, "redis://"+m.Addr()))
 }
 
 func realRedis(t testing.TB) string {

@@ -27,9 +27,23 @@ type totals struct {
 // one asked for. An error wraps one of the sentinels when the script answered;
 // otherwise it is unknown whether the batch is stored.
 func (t *table) merge(ctx context.Context, d *windowing.Deltas, need []string) (totals, error) {
-	names := append(t.names[:0], t.keys.generations(), t.keys.state(), t.keys.windows())
+	names, args := t.batch(d, need)
+	reply, err := t.s.run(ctx, flushScript, names, args)
+	if err != nil {
+		return totals{}, explain("merge deltas", err)
+	}
+	if err := replyError(reply); err != nil {
+		return totals{}, fmt.Errorf("merge deltas: %w", err)
+	}
+	return parseTotals(reply)
+}
+
+// batch builds the keys and arguments of the flush script. They are valid
+// until the next call.
+func (t *table) batch(d *windowing.Deltas, need []string) (names []string, args []any) {
+	names = append(t.names[:0], t.keys.generations(), t.keys.state(), t.keys.windows())
 	m := t.m
-	args := append(t.args[:0],
+	args = append(t.args[:0],
 		m.Generation(), string(t.role), m.Aggregate().Kind(),
 		m.Aggregate().Scale(), t.size(), m.MaxGroups,
 		m.Lateness.Microseconds(), m.WaitForShards.Microseconds(), m.Retain.Microseconds(),
@@ -60,14 +74,7 @@ func (t *table) merge(ctx context.Context, d *windowing.Deltas, need []string) (
 	}
 	args[at] = count
 	t.names, t.args = names, args
-	reply, err := t.s.run(ctx, flushScript, names, args)
-	if err != nil {
-		return totals{}, explain("merge deltas", err)
-	}
-	if err := replyError(reply); err != nil {
-		return totals{}, fmt.Errorf("merge deltas: %w", err)
-	}
-	return parseTotals(reply)
+	return names, args
 }
 
 func appendStep(args []any, s *windowing.Step) []any {

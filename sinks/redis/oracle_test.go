@@ -136,7 +136,7 @@ func inexact(t testing.TB, s *Store, l *fakeLog, m *windowing.Metric) string {
 		offsets[p] = at.Offset
 	}
 	want := oracleWindows(t, l, m, offsets)
-	got := map[int64]*Window{}
+	got, lost := map[int64]*Window{}, map[int64]bool{}
 	infos, err := s.Windows(ctx, m.Name, 0)
 	if err != nil {
 		t.Fatalf("list windows: %v", err)
@@ -146,12 +146,14 @@ func inexact(t testing.TB, s *Store, l *fakeLog, m *windowing.Metric) string {
 		if err != nil {
 			t.Fatalf("read window: %v", err)
 		}
-		if w.State != StateLost && info.Start.Unix() >= st.floor {
-			got[info.Start.Unix()] = w
+		if start := info.Start.Unix(); w.State == StateLost {
+			lost[start] = true
+		} else if start >= st.floor {
+			got[start] = w
 		}
 	}
 	for start, groups := range want {
-		if start < st.floor {
+		if start < st.floor || lost[start] {
 			continue
 		}
 		for g, text := range groups {
