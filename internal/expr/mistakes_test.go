@@ -9,8 +9,11 @@ import (
 	"tailwater/change"
 )
 
-func TestCompile_Mistakes(t *testing.T) {
-	for _, c := range []struct{ src, want string }{
+// mistake is a text that does not compile and what is said about it.
+type mistake struct{ src, want string }
+
+func TestCompile_MistakesOfGrammarNamesAndTypes(t *testing.T) {
+	checkMistakes(t, []mistake{
 		{``, `offset 0: the expression is empty`},
 		{"  \n", `offset 0: the expression is empty`},
 		{`stattus == 'x'`, `offset 0: unknown column "stattus" (did you mean "status"?)`},
@@ -55,6 +58,11 @@ func TestCompile_Mistakes(t *testing.T) {
 		{`city + 1 == 'x'`, `offset 5: text and int cannot be joined (write string(...))`},
 		{`payload.a * 2 == 1`, `offset 0: a JSON value has no type to compute with (write int(...), decimal(..., p, s) or double(...))`},
 		{`-city == 'x'`, `offset 1: text cannot be computed with`},
+	})
+}
+
+func TestCompile_MistakesOfFunctionsAndLimits(t *testing.T) {
+	checkMistakes(t, []mistake{
 		{`startWith(city, 'x')`, `offset 9: unknown function "startWith" (did you mean "startsWith"?)`},
 		{`ifnull(city, 'x') == 'x'`, `offset 6: unknown function "ifnull" (did you mean "coalesce"?)`},
 		{`startsWith(city, 'x')`, `offset 10: startsWith is written x.startsWith(y)`},
@@ -80,7 +88,12 @@ func TestCompile_Mistakes(t *testing.T) {
 		{`id in [` + strings.Repeat("1,", 1200) + `1]`, `the expression is too large`},
 		{strings.Repeat(" ", 9000) + "flag", `offset 8192: the expression has 9004 bytes, at most 8192 are allowed`},
 		{"city == '\xff'", `offset 0: the expression is not UTF-8`},
-	} {
+	})
+}
+
+func checkMistakes(t *testing.T, cases []mistake) {
+	t.Helper()
+	for _, c := range cases {
 		_, err := CompilePredicate(c.src, testColumns)
 		var syntax *SyntaxError
 		if !errors.As(err, &syntax) {
