@@ -19,6 +19,7 @@ type shared struct {
 // TestMySQL runs the reader against a real server. The subtests share it, one
 // after the other, and start at the end of its binlog.
 func TestMySQL(t *testing.T) {
+	t.Parallel()
 	server := testenv.MySQL(t, 1)[0]
 	t.Logf("MySQL %s", server.Version)
 	for i, test := range []struct {
