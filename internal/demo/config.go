@@ -18,8 +18,8 @@ const (
 	metricGMV     = "gmv"
 )
 
-// accounts are the books for the demo's metrics.
-func accounts() []shop.Account {
+// Accounts are the books for the demo's metrics.
+func Accounts() []shop.Account {
 	return []shop.Account{
 		{Name: metricChanges, Prefix: "orders_", Window: windowSize, GroupBy: []string{"status"}},
 		{Name: metricGMV, Prefix: "orders_", Window: windowSize, GroupBy: []string{"city"}, Sum: "amount",

@@ -61,19 +61,15 @@ type Result struct {
 	// change events that they are.
 	RowsChanged int64 `json:"rows_changed"`
 	Events      int64 `json:"events"`
-	LakeRows    int64 `json:"lake_rows"`
-	// WindowValues is how many values in Redis were compared.
-	WindowValues      int              `json:"window_values"`
-	Mismatches        int              `json:"mismatches"`
-	DuplicatesApplied int64            `json:"duplicates_applied"`
-	Lag               status.Quantiles `json:"lag_ms"`
-	StreamLag         status.Quantiles `json:"stream_lag_ms"`
-	RSSPeakMB         float64          `json:"rss_peak_mb"`
-	FirstWindowMS     float64          `json:"first_window_ms"`
-	Seconds           float64          `json:"seconds"`
-	CPUSeconds        float64          `json:"cpu_seconds"`
-	// Differences describes the first mismatches, at most maxDifferences.
-	Differences []string `json:"differences,omitempty"`
+	Comparison
+	Lag           status.Quantiles `json:"lag_ms"`
+	StreamLag     status.Quantiles `json:"stream_lag_ms"`
+	RSSPeakMB     float64          `json:"rss_peak_mb"`
+	FirstWindowMS float64          `json:"first_window_ms"`
+	Seconds       float64          `json:"seconds"`
+	CPUSeconds    float64          `json:"cpu_seconds"`
+	// ServersMS is how long the servers took to start; FirstWindowMS includes it.
+	ServersMS float64 `json:"servers_ms"`
 }
 
 // demo is one run.
@@ -87,6 +83,8 @@ type demo struct {
 	screen   *screen
 	sample   *sampler
 	first    firstWindow
+	// serversMS is when the servers were there.
+	serversMS float64
 }
 
 // startupTimeout bounds starting servers and writing the history.
@@ -121,7 +119,8 @@ func (d *demo) open(ctx context.Context) error {
 	if d.servers, err = startServers(ctx, &d.o, d.dir, d.screen); err != nil {
 		return err
 	}
-	d.ledger = shop.NewLedger(accounts()...)
+	d.serversMS = float64(time.Since(d.o.Began).Milliseconds())
+	d.ledger = shop.NewLedger(Accounts()...)
 	d.sample = newSampler(d.ledger)
 	d.workload, err = shop.New(shop.Options{
 		Seed: d.o.Seed, Rate: d.o.Rate, Ledger: d.ledger, Incidents: d.incidents(), OnIncident: d.screen.incident,
@@ -218,9 +217,12 @@ func (d *demo) run(ctx, hard context.Context) (*Result, error) {
 		}
 	}
 	r := d.result(&snapshot, seconds)
-	if err := d.compare(context.WithoutCancel(ctx), r); err != nil {
+	books := Books{Ledger: d.ledger, Store: d.pipeline.Store(), Lake: d.dir + "/lake"}
+	c, err := books.Compare(context.WithoutCancel(ctx))
+	if err != nil {
 		return nil, err
 	}
+	r.Comparison = *c
 	return r, nil
 }
 
@@ -228,8 +230,8 @@ func (d *demo) result(s *status.Snapshot, seconds float64) *Result {
 	return &Result{
 		Source: d.o.Servers, Shards: d.o.Shards, RowsChanged: d.ledger.Rows(), Events: d.ledger.Events(),
 		Lag: s.Process.DeliveryLag, StreamLag: s.Process.StreamLag,
-		RSSPeakMB:     float64(d.pipeline.Snapshot().Process.RSSPeakBytes) / (1 << 20),
-		FirstWindowMS: d.first.milliseconds(), Seconds: seconds, CPUSeconds: s.Process.CPUSeconds,
+		RSSPeakMB: float64(d.pipeline.Snapshot().Process.RSSPeakBytes) / (1 << 20),
+		ServersMS: d.serversMS, FirstWindowMS: d.first.milliseconds(), Seconds: seconds, CPUSeconds: s.Process.CPUSeconds,
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -82,6 +84,9 @@ func Open(ctx context.Context, o Options) (*Pipeline, error) {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, p.Close())
 		}
+	}
+	if err := p.writeRunFile(); err != nil {
+		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
 }
@@ -220,6 +225,7 @@ func (p *Pipeline) Close() error {
 			err = errors.Join(err, p.log.Close())
 		}
 		if p.state != nil {
+			_ = os.Remove(filepath.Join(p.state.path, runFileName)) // a stale one says which process it was
 			err = errors.Join(err, p.state.Close())
 		}
 	})
