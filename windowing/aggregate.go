@@ -24,7 +24,7 @@ type Aggregate interface {
 	// is the raw JSON of the column. Fold keeps nothing of it.
 	Fold(c *Cell, value []byte, sign int) error
 	// AppendDelta appends what the store merges for the cell, as text
-	// arguments; buf is scratch that the arguments may use.
+	// arguments of its script.
 	AppendDelta(args []any, c *Cell) []any
 	// AppendText appends the public text of a cell that is the whole value.
 	AppendText(dst []byte, c *Cell) []byte
@@ -38,6 +38,13 @@ type Cell struct {
 	Values int64
 	// Sum is the scaled sum of the values.
 	Sum Int
+}
+
+// Add adds the delta d to c.
+func (c *Cell) Add(d *Cell) {
+	c.Rows += d.Rows
+	c.Values += d.Values
+	c.Sum.Add(&d.Sum)
 }
 
 // ParseAggregate reads the text of an aggregate, such as "count()" or

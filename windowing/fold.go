@@ -89,6 +89,7 @@ type Fold struct {
 	text     []byte
 	index    map[place]int32
 	cells    []cell
+	one      Cell
 	bytes    int
 	counts   Counts
 	observed bool
@@ -236,9 +237,13 @@ func (f *Fold) event(p *partition, value []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := f.m.aggregate.Fold(f.cell(start, group), e.value(), 1); err != nil {
+	// Into a cell of its own first: a value that cannot be read must not leave
+	// an empty group behind.
+	f.one = Cell{}
+	if err := f.m.aggregate.Fold(&f.one, e.value(), 1); err != nil {
 		return err
 	}
+	f.cell(start, group).Add(&f.one)
 	f.counts.Events++
 	if late {
 		f.counts.Late++

@@ -58,6 +58,9 @@ func oracleWindows(t testing.TB, l *fakeLog, m *windowing.Metric, offsets []int6
 			}
 			var group []string
 			for _, g := range m.GroupBy {
+				if e[g] == nil {
+					e[g] = json.RawMessage("null")
+				}
 				group = append(group, string(e[g]))
 			}
 			if all[start] == nil {

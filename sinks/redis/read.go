@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -90,25 +91,37 @@ func (s *Store) Windows(ctx context.Context, metric string, n int) ([]WindowInfo
 	return out, nil
 }
 
+// readTries bounds how often a window that changes under the reader is read again.
+const readTries = 10
+
 // Window returns the window of a metric that starts at a time, or ErrNoWindow.
-// The values and the description are read at one moment.
+// The values are those of one moment, and the description is that of the same
+// revision: it is read before and after them. (MULTI would refuse to read while
+// the server is out of memory.)
 func (s *Store) Window(ctx context.Context, metric string, start time.Time) (*Window, error) {
 	k := s.keys(metric, "", current)
 	at := itoa(start.Unix())
-	pipe := s.client.TxPipeline()
-	meta := pipe.HGetAll(ctx, k.meta(at))
-	values := pipe.HGetAll(ctx, k.values(at))
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, explain("read window "+at+" of metric "+metric, err)
+	for range readTries {
+		pipe := s.client.Pipeline()
+		before := pipe.HGetAll(ctx, k.meta(at))
+		values := pipe.HGetAll(ctx, k.values(at))
+		after := pipe.HGetAll(ctx, k.meta(at))
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, explain("read window "+at+" of metric "+metric, err)
+		}
+		if len(after.Val()) == 0 {
+			return nil, fmt.Errorf("read window %s of metric %s: %w", at, metric, ErrNoWindow)
+		}
+		if !maps.Equal(before.Val(), after.Val()) {
+			continue
+		}
+		info, err := parseInfo(at, after.Val())
+		if err != nil {
+			return nil, fmt.Errorf("read window %s of metric %s: %w", at, metric, err)
+		}
+		return &Window{WindowInfo: info, Values: values.Val()}, nil
 	}
-	if len(meta.Val()) == 0 {
-		return nil, fmt.Errorf("read window %s of metric %s: %w", at, metric, ErrNoWindow)
-	}
-	info, err := parseInfo(at, meta.Val())
-	if err != nil {
-		return nil, fmt.Errorf("read window %s of metric %s: %w", at, metric, err)
-	}
-	return &Window{WindowInfo: info, Values: values.Val()}, nil
+	return nil, fmt.Errorf("read window %s of metric %s: it changed under each of %d tries", at, metric, readTries)
 }
 
 // parseInfo reads the description of a window.
