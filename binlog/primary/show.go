@@ -201,6 +201,24 @@ func (se *session) informationSchema(name string) minisql.Relation {
 	return nil
 }
 
+// integerDigits is NUMERIC_PRECISION of an integer column.
+func integerDigits(c *encode.Column) int64 {
+	switch c.Kind {
+	case encode.TinyInt:
+		return 3
+	case encode.SmallInt:
+		return 5
+	case encode.MediumInt:
+		return 7
+	case encode.Int:
+		return 10
+	}
+	if c.Unsigned {
+		return 20
+	}
+	return 19
+}
+
 func (se *session) columnList() *listRelation {
 	rel := &listRelation{names: []string{
 		"TABLE_CATALOG", "TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME", "ORDINAL_POSITION", "COLUMN_DEFAULT", "IS_NULLABLE",
@@ -212,8 +230,16 @@ func (se *session) columnList() *listRelation {
 			c := &v.def.Columns[i]
 			var length, precision, scale, fraction, charset, collation any
 			switch c.Kind {
+			case encode.TinyInt, encode.SmallInt, encode.MediumInt, encode.Int, encode.BigInt:
+				precision, scale = integerDigits(c), int64(0)
 			case encode.Decimal:
 				precision, scale = int64(c.Precision), int64(c.Scale)
+			case encode.Float:
+				precision = int64(12)
+			case encode.Double:
+				precision = int64(22)
+			case encode.Bit:
+				precision = int64(c.Length)
 			case encode.Time, encode.DateTime, encode.Timestamp:
 				fraction = int64(c.Scale)
 			case encode.Char, encode.Varchar, encode.Text, encode.Enum, encode.Set:

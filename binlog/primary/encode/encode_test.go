@@ -198,6 +198,7 @@ func TestEncode_RefusesWhatMySQLRefuses(t *testing.T) {
 		{"date with time", Column{Kind: Date}, "2026-01-01 00:00:00"},
 		{"time", Column{Kind: Time}, "839:00:00"},
 		{"datetime", Column{Kind: DateTime}, "yesterday"},
+		{"timestamp after 2038", Column{Kind: Timestamp}, "2038-01-19 03:14:08"},
 		{"timestamp before 1970", Column{Kind: Timestamp}, "1969-12-31 23:59:59"},
 		{"year", Column{Kind: Year}, 1900},
 		{"bit", Column{Kind: Bit, Length: 2}, 4},

@@ -63,7 +63,7 @@ func (c *Column) appendMoment(dst []byte, m moment) ([]byte, error) {
 	var seconds int64
 	if m.year != 0 {
 		at := time.Date(m.year, time.Month(m.month), m.day, m.hour, m.minute, m.second, 0, time.UTC)
-		if seconds = at.Unix(); seconds < 1 || seconds > 1<<32-1 {
+		if seconds = at.Unix(); seconds < 1 || seconds > 1<<31-1 {
 			return nil, errors.New("value out of range for timestamp")
 		}
 	}

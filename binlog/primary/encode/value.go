@@ -306,13 +306,19 @@ func (c *Column) Text(v any) (string, bool) {
 }
 
 // FormatFloat prints f as MySQL does: the shortest text, with an exponent only
-// for very large and very small values.
+// for very large and very small values. Of a FLOAT (32 bits) MySQL shows six
+// digits, though it stores more.
 func FormatFloat(f float64, bits int) string {
+	if bits == 32 {
+		if rounded, err := strconv.ParseFloat(strconv.FormatFloat(f, 'g', 6, 64), 64); err == nil {
+			f = rounded
+		}
+	}
 	format := byte('f')
 	if abs := math.Abs(f); abs != 0 && (abs < 1e-5 || abs >= 1e15) {
 		format = 'e'
 	}
-	s := strconv.FormatFloat(f, format, -1, bits)
+	s := strconv.FormatFloat(f, format, -1, 64)
 	s = strings.Replace(s, "e+0", "e", 1)
 	s = strings.Replace(s, "e-0", "e-", 1)
 	return strings.Replace(s, "e+", "e", 1)

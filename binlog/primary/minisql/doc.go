@@ -8,11 +8,11 @@
 //	START TRANSACTION …, BEGIN, COMMIT, ROLLBACK, and statements that are accepted and do nothing
 //
 // Expressions have literals, columns, @user and @@system variables, arithmetic,
-// comparisons (also of row values, (a,b) > (1,2)), AND, OR, XOR-free three-valued
-// logic, IN, BETWEEN, LIKE, IS NULL, CASE-free functions and the aggregates
-// COUNT, SUM, MIN, MAX. There are no joins and no subqueries: they are errors
-// that say so.
+// comparisons (also of row values, (a,b) > (1,2)), AND, OR and NOT of three values,
+// IN, BETWEEN, LIKE, IS NULL, functions and the aggregates COUNT, SUM, MIN, MAX.
+// There are no joins and no subqueries: they are errors that say so.
 //
 // Values are nil, int64, uint64, float64, string, []byte and Decimal. Strings
-// compare by bytes.
+// compare by bytes, and so do the members of an ENUM, which MySQL orders by their
+// place.
 package minisql

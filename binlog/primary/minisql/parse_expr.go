@@ -257,21 +257,26 @@ func (p *parser) wordPrimary() (Expr, error) {
 	if name == "CAST" && p.word("AS") || name == "CONVERT" && p.word("USING") {
 		return p.castTo(c)
 	}
-	if !p.symbol(")") {
+	if name == "CAST" || !p.symbol(")") {
 		return nil, p.unexpected()
 	}
 	return c, nil
 }
 
-// castTo reads the type of CAST(x AS type).
+// castTo reads the type of CAST(x AS type), which may have a length.
 func (p *parser) castTo(c *call) (Expr, error) {
 	to, err := p.identifier()
 	if err != nil || len(c.args) != 1 {
 		return nil, p.unexpected()
 	}
-	for !p.symbol(")") {
-		if t := p.next(); t.kind == tokEnd {
+	for depth := 1; depth > 0; {
+		switch t := p.next(); {
+		case t.kind == tokEnd:
 			return nil, p.unexpected()
+		case t.kind == tokSymbol && t.text == "(":
+			depth++
+		case t.kind == tokSymbol && t.text == ")":
+			depth--
 		}
 	}
 	return &cast{c.args[0], strings.ToUpper(to)}, nil

@@ -108,6 +108,9 @@ func (p *parser) statement() (Statement, error) {
 			t.Snapshot = true
 		}
 		return t, nil
+	case p.word("ROLLBACK", "TO"):
+		p.skip()
+		return &Nothing{}, nil
 	case p.word("COMMIT"), p.word("ROLLBACK"):
 		p.skip()
 		return &Transaction{}, nil
