@@ -32,6 +32,7 @@ func TestClassify_Errors(t *testing.T) {
 		{mysql.ErrBadConn, Retry},
 		{errStreamEnded, Retry},
 		{errConnectTimeout, Retry},
+		{errOtherServer, Retry},
 		{mysql.NewError(1040, "Too many connections"), Retry},
 		{mysql.NewError(1053, "shutdown"), Retry},
 		{mysql.NewError(1317, "interrupted"), Retry},

@@ -24,7 +24,10 @@ func (r *Reader) startDump(ctx context.Context, from *Position) (*dump, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = o.prepareDump(ctx, c, r.uuid.String())
+	err = c.isServer(ctx, from.ServerUUID)
+	if err == nil {
+		err = o.prepareDump(ctx, c, r.uuid.String())
+	}
 	if err == nil && o.Position == ByGTID {
 		err = c.command(dumpGTID(o.ServerID, from.GTID))
 	} else if err == nil {

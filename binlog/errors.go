@@ -124,7 +124,7 @@ func Classify(err error) Class {
 	case errors.As(err, &network), errors.As(err, &errno),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
 		errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
-		errors.Is(err, mysql.ErrBadConn), errors.Is(err, errStreamEnded):
+		errors.Is(err, mysql.ErrBadConn), errors.Is(err, errStreamEnded), errors.Is(err, errOtherServer):
 		return Retry
 	}
 	return Stop

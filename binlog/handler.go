@@ -11,6 +11,9 @@ import (
 //
 //	(Begin Row* Commit | Idle)*
 //
+// The Transaction is the same one from Begin to its Commit, and valid until
+// Commit returns; a position is valid until the call that brought it returns.
+//
 // An error from any method stops the shard where it stands; the Reader returns
 // it. A method may block: the server is then not read, which is the
 // back-pressure.

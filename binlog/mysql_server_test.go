@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 )
 
 func testOneServerID(s *shared) {
@@ -138,6 +139,39 @@ func testIdle(s *shared) {
 	commit, w := f.j.transactions[0].CommitMicros, f.j.watermarks
 	if w[0] < commit-idleMargin || w[0] > commit+5e6 || w[1] <= w[0] {
 		s.Errorf("watermarks %v around the commit at %d, want them to rise from a second before", w, commit)
+	}
+}
+
+func testHeartbeats(s *shared) {
+	var o Options
+	s.only(&o, nil)
+	o.Host, o.Port, o.User, o.Password = s.server.Host, uint16(s.server.Port), s.server.User, s.server.Password
+	o.Heartbeat = 50 * time.Millisecond
+	r, err := New(o)
+	if err != nil {
+		s.Fatal(err)
+	}
+	from := &Position{Flavor: MySQL, ServerUUID: s.server.Query(s.T, "SELECT @@server_uuid")[0][0],
+		GTID: mustSet(s.T, s.server.Query(s.T, "SELECT @@GLOBAL.gtid_executed")[0][0])}
+	d, err := r.startDump(s.Context(), from)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer d.c.close()
+	for {
+		ev, err := d.next()
+		if err != nil {
+			s.Fatal(err)
+		}
+		if ev.kind != evHeartbeat && ev.kind != evHeartbeatV2 {
+			continue
+		}
+		hb, err := parseHeartbeat(ev)
+		status := s.server.Query(s.T, "SHOW BINARY LOG STATUS")[0]
+		if got := fmt.Sprint(hb.pos); err != nil || ev.kind != evHeartbeatV2 || hb.file != status[0] || got != status[1] {
+			s.Errorf("%v says %+v (%v), want HEARTBEAT_V2 and %v", ev.kind, hb, err, status[:2])
+		}
+		return
 	}
 }
 

@@ -49,6 +49,7 @@ func TestMySQL(t *testing.T) {
 		{"Hazard_A59_StopsWhereRowsVanish", testStopsWhereRowsVanish},
 		{"Hazard_A87_TimeIsTheCommitTime", testCommitTime},
 		{"IdleWatermarkComesFromTheServer", testIdle},
+		{"HeartbeatsHave64BitOffsets", testHeartbeats},
 		{"KilledDumpIsRetried", testKilledDump},
 		{"TLS", testTLS},
 		{"PreflightListsEverything", testPreflight},

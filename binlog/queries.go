@@ -25,6 +25,7 @@ const (
 	sqlReplicas   = "SHOW REPLICAS"
 	sqlReplicaOld = "SHOW SLAVE HOSTS"
 	sqlUser       = "SELECT CURRENT_USER()"
+	sqlServer     = "SELECT @@GLOBAL.server_uuid"
 )
 
 // variableNames are the settings that matter, as a list for SQL.
@@ -163,6 +164,28 @@ func (c *conn) readClock(ctx context.Context) (int64, error) {
 		return 0, fmt.Errorf("read the server's clock: %w", err)
 	}
 	return t.UnixMicro(), nil
+}
+
+// errOtherServer is two connections to one address that reached two servers: an
+// address moves, or several servers stand behind it. It passes by itself, or
+// never ends and shows as retries.
+var errOtherServer = errors.New("the address led to another server than a moment ago")
+
+// isServer checks that the connection leads to the server with that uuid: what
+// one server said about its binlog means nothing for another's.
+func (c *conn) isServer(ctx context.Context, uuid string) error {
+	r, err := c.query(ctx, sqlServer)
+	if err != nil {
+		return err
+	}
+	got, err := r.GetString(0, 0)
+	if err != nil {
+		return fmt.Errorf("read server_uuid: %w", err)
+	}
+	if !strings.EqualFold(got, uuid) {
+		return fmt.Errorf("%w: it is %s, and was %s", errOtherServer, got, uuid)
+	}
+	return nil
 }
 
 // number returns a setting as a number, 0 where it is absent.

@@ -258,6 +258,9 @@ func (s *session) question() (int64, place, error) {
 			return 0, place{}, err
 		}
 		s.ask = c
+		if err := c.isServer(ctx, s.machine.position.ServerUUID); err != nil {
+			return 0, place{}, err
+		}
 	}
 	clock, err := s.ask.readClock(ctx)
 	if err != nil {

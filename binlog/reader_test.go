@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"runtime"
@@ -369,8 +370,8 @@ func TestReader_BlockedHandlerHoldsTheServer(t *testing.T) {
 	j := newJournal()
 	j.onRow = func(string) error { <-gate; return nil }
 	// The block lasts longer than the read time-out: that one is for silence.
-	f := followWith(t, s.options(func(o *Options) { o.Heartbeat, o.ReadTimeout = 50*time.Millisecond, 200*time.Millisecond }), j, nil)
-	timer := time.AfterFunc(time.Second, func() { close(gate) })
+	f := followWith(t, s.options(func(o *Options) { o.Heartbeat, o.ReadTimeout = 50*time.Millisecond, time.Second }), j, nil)
+	timer := time.AfterFunc(2*time.Second, func() { close(gate) })
 	defer timer.Stop()
 	f.wantIDs(0, 100)
 }
@@ -411,6 +412,55 @@ func TestReader_EndsWithItsContextAndLeavesNothingBehind(t *testing.T) {
 	time.AfterFunc(50*time.Millisecond, func() { cancel(cause) })
 	if err := r.Run(ctx, nil, newJournal()); !errors.Is(err, cause) {
 		t.Errorf("a reader that waits for a handshake ends with %v, want its context's cause", err)
+	}
+}
+
+// balancer is an address behind which the servers take turns.
+func balancer(t testing.TB, servers ...*source) *net.TCPAddr {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for i := 0; ; i++ {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			up, err := net.Dial("tcp", servers[i%len(servers)].Addr())
+			if err != nil {
+				c.Close()
+				continue
+			}
+			go func() { defer up.Close(); _, _ = io.Copy(up, c) }()
+			go func() { defer c.Close(); _, _ = io.Copy(c, up) }()
+		}
+	}()
+	return ln.Addr().(*net.TCPAddr)
+}
+
+func TestHazard_A13_OneAddressTwoServers(t *testing.T) {
+	a, b := newSource(t, primary.Options{}), newSource(t, primary.Options{})
+	a.insert(1)
+	b.insert(2)
+	for _, mode := range []PositionMode{ByGTID, ByFile} {
+		f := a.follow(nil, func(o *Options) { o.Position, o.Port = mode, uint16(balancer(t, a, b).Port) })
+		if err := f.wait(); Classify(err) != Retry || !errors.Is(err, errOtherServer) {
+			t.Errorf("got %v, want it to notice the other server", err)
+		}
+		f.wantRows()
+	}
+	// The end of another server's binlog says nothing about this one.
+	r, err := New(a.options(func(o *Options) { o.Port = uint16(balancer(t, b).Port) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &session{r: r, ctx: t.Context(), machine: newMachine(r.o, false, &Position{ServerUUID: a.UUID(), GTID: &GTIDSet{}}, nil)}
+	defer s.close()
+	if _, _, err := s.question(); !errors.Is(err, errOtherServer) {
+		t.Errorf("a question to another server is answered with %v", err)
 	}
 }
 

@@ -25,7 +25,7 @@ func (s *server) resume(o *Options, saved []byte) (*Position, error) {
 	if o.Position == ByGTID && !s.gtids() {
 		return stop("SET GLOBAL gtid_mode step by step to ON, or use position: file", "gtid_mode is %q, and the position is kept by GTID", s.vars["gtid_mode"])
 	}
-	if saved == nil {
+	if len(saved) == 0 {
 		from, _ := parseStart(o.Start)
 		return s.begin(o, from)
 	}
