@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
 	"strings"
@@ -215,5 +216,39 @@ func TestClosed_EveryCallSaysSo(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A fetch may bring batches behind the durable end: they wait.
+func TestReading_HoldsBackBatchesThatAreNotSynced(t *testing.T) {
+	p := &partition{tp: stream.TopicPartition{Topic: topic1}}
+	r := &reading{p: p}
+	for base := range uint64(2) {
+		var b batch
+		b.reset(p.tp)
+		for _, rec := range sampleRecords(1, 5) {
+			b.add(&rec)
+		}
+		raw, err := b.encode(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		binary.BigEndian.PutUint64(raw, base)
+		r.fetched = append(r.fetched, raw...)
+	}
+	p.synced.Store(1)
+	c := &Consumer{}
+	for _, want := range []bool{true, false, false} {
+		rec, ok, err := c.next(r)
+		if ok != want || err != nil {
+			t.Fatalf("got offset %d, %v, %v, want %v", rec.Offset, ok, err, want)
+		}
+		if ok {
+			r.next = rec.Offset + 1
+		}
+	}
+	p.synced.Store(2)
+	if rec, ok, err := c.next(r); !ok || err != nil || rec.Offset != 1 {
+		t.Errorf("once it is synced: got offset %d, %v, %v, want 1", rec.Offset, ok, err)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/cespare/xxhash/v2"
+
+	"tailwater/stream/internal/position"
 )
 
 func newSlots(t *testing.T) *slots {
@@ -182,5 +184,33 @@ func TestEnds_DamageFallsBackOrIsRefused(t *testing.T) {
 	spoil(t, path, func([]byte) []byte { return []byte{1, 2, 3} })
 	if _, _, err := openEnds(path); err == nil {
 		t.Error("three bytes: got no error")
+	}
+}
+
+// The generation before a damaged one may say that the shard ended in order;
+// the damaged one may have been a claim.
+func TestPositions_FallingBackIsNeverAnOrderlyEnd(t *testing.T) {
+	dir := t.TempDir()
+	s, err := openPositions(dir, func(string, ...any) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sh := s.shard("a/b")
+	for epoch := range uint32(2) {
+		err := sh.swap(epoch, func(p *position.Position) *position.Position {
+			p.Epoch, p.Saved, p.Clean = epoch+1, true, epoch == 0
+			return p
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	spoil(t, sh.file.file(2), func(b []byte) []byte { return b[:10] })
+	again, err := openPositions(dir, func(string, ...any) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := again.shard("a/b").get(); got == nil || got.Epoch != 1 || !got.Saved || got.Clean {
+		t.Errorf("got %+v, want epoch 1, saved, not in order", got)
 	}
 }
