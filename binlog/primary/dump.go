@@ -34,7 +34,13 @@ type dump struct {
 // errorCode of everything that is wrong with a dump request.
 const errorCode = mysql.ER_MASTER_FATAL_ERROR_READING_BINLOG
 
-func fatal(err error) error { return mysql.NewError(errorCode, err.Error()) }
+// fatal makes an error packet of err, unless it is one.
+func fatal(err error) error {
+	if my, ok := err.(*mysql.MyError); ok {
+		return my
+	}
+	return mysql.NewError(errorCode, err.Error())
+}
 
 // run sends the log until the connection ends, and returns what to tell the
 // follower.
@@ -67,7 +73,7 @@ func (d *dump) run() error {
 		cancel()
 	}()
 	err := d.stream(ctx)
-	if ctx.Err() == nil && err != nil {
+	if ctx.Err() == nil {
 		var my *mysql.MyError
 		if errors.As(err, &my) {
 			d.se.conn.Sequence = d.sequence
@@ -79,7 +85,7 @@ func (d *dump) run() error {
 	return errors.New("the stream has ended")
 }
 
-// stream sends file after file.
+// stream sends file after file. It ends with an error, always.
 func (d *dump) stream(ctx context.Context) error {
 	for {
 		if err := d.sendFileStart(ctx); err != nil {

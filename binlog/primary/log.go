@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-mysql-org/go-mysql/mysql"
+
 	"tailwater/binlog/primary/encode"
 )
 
@@ -180,7 +182,8 @@ func (l *binlog) purgeTo(name string) error {
 
 var errLogClosed = errors.New("read binary log: the server is closed")
 
-// acquire finds where a follower starts and keeps the file from being purged.
+// acquire finds where a follower starts and keeps the file from being purged. Its
+// errors have MySQL's own words, which readers match.
 // With a name it is that file; else the newest file that starts inside have.
 func (l *binlog) acquire(name string, have gtidSet) (*logFile, error) {
 	l.mu.Lock()
@@ -196,10 +199,10 @@ func (l *binlog) acquire(name string, have gtidSet) (*logFile, error) {
 			}
 		}
 		if found == nil {
-			return nil, errors.New("Could not find first log file name in binary log index file")
+			return nil, mysql.NewError(errorCode, "Could not find first log file name in binary log index file")
 		}
 	case !have.covers(l.purged):
-		return nil, errors.New("Cannot replicate because the source purged required binary logs. " +
+		return nil, mysql.NewError(errorCode, "Cannot replicate because the source purged required binary logs. "+
 			"Replicate the missing transactions from elsewhere, or provision a new replica from backup.")
 	default:
 		found = l.files[0]

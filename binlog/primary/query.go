@@ -48,7 +48,12 @@ func (se *session) HandleStmtClose(any) error { return nil }
 
 // execute runs one statement. Binary says that the rows go out in the protocol
 // of prepared statements.
-func (se *session) execute(st minisql.Statement, args []any, binary bool) (*mysql.Result, error) {
+func (se *session) execute(st minisql.Statement, args []any, binary bool) (result *mysql.Result, err error) {
+	defer func() {
+		if r := recover(); r != nil { // told to the client, or serve would swallow it
+			result, err = nil, mysql.NewError(mysql.ER_INTERNAL_ERROR, fmt.Sprintf("statement failed with a panic: %v", r))
+		}
+	}()
 	env := &environment{se: se, args: args}
 	switch st := st.(type) {
 	case *minisql.Select:

@@ -82,7 +82,7 @@ func nextToken(s string) (token, int, error) {
 		text, n, err := quoted(s[1:], '\'', false)
 		b, hexErr := hex.DecodeString(text)
 		if err == nil && hexErr != nil {
-			err = fmt.Errorf("X'%s' is not hexadecimal", text)
+			err = fmt.Errorf("literal X'%s' is not hexadecimal", text)
 		}
 		return token{tokBytes, string(b)}, n + 1, err
 	case strings.HasPrefix(s, "0x"):

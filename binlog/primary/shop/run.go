@@ -95,7 +95,7 @@ func New(opts Options, ids []string, targets []Target) (*Workload, error) {
 		errs = append(errs, fmt.Errorf("%d shards for %d targets", len(ids), len(targets)))
 	}
 	if opts.Rate < 0 || opts.HistoryTxs < 0 || opts.MaxLive < 0 {
-		errs = append(errs, errors.New("Rate, HistoryTxs and MaxLive must not be negative"))
+		errs = append(errs, errors.New("none of Rate, HistoryTxs and MaxLive may be negative"))
 	}
 	for i, in := range opts.Incidents {
 		if in.Shard < 0 || in.Shard >= len(ids) || in.Kind != Alter && in.Kind != Silent {
