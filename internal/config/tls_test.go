@@ -77,20 +77,31 @@ func write(t *testing.T, cert *x509.Certificate, key *ecdsa.PrivateKey) (certFil
 // certificate, and returns the client's error.
 func handshake(t *testing.T, client *tls.Config, cert *x509.Certificate, key *ecdsa.PrivateKey) error {
 	t.Helper()
-	a, b := net.Pipe()
-	defer a.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer b.Close()
-		s := tls.Server(b, &tls.Config{
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = tls.Server(conn, &tls.Config{
 			Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}, ClientAuth: tls.RequestClientCert,
-		})
-		_ = s.Handshake()
+		}).Handshake()
 	}()
-	_ = a.SetDeadline(time.Now().Add(10 * time.Second))
-	err := tls.Client(a, client).Handshake()
-	a.Close()
+	conn, err := net.DialTimeout("tcp", listener.Addr().String(), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	err = tls.Client(conn, client).Handshake()
+	conn.Close()
 	<-done
 	return err
 }
