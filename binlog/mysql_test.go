@@ -35,6 +35,7 @@ func TestMySQL(t *testing.T) {
 		{"Hazard_A20_EndsTransactionsOfMyISAM", testMyISAM},
 		{"Hazard_A21_SavepointIsNoBoundary", testSavepoints},
 		{"Hazard_A22_FollowsCreateTableSelect", testCreateTableSelect},
+		{"Hazard_A26_CascadesAreInTheLog", testCascades},
 		{"Hazard_A27_StopsAtStatementFormat", testStopsAtStatements},
 		{"Hazard_A29_TwoReadersWithOneServerID", testOneServerID},
 		{"Hazard_A30_KillsNoConnection", testKillsNothing},
@@ -44,6 +45,7 @@ func TestMySQL(t *testing.T) {
 		{"Hazard_A38_StopsAtMinimalImages", testStopsAtMinimalImage},
 		{"Hazard_A39_StopsAtPartialJSON", testStopsAtPartialJSON},
 		{"Hazard_A40_CompressionToggledWhileRunning", testCompression},
+		{"Hazard_A46_A47_A48_HiddenColumnsAreWhole", testHiddenColumns},
 		{"Hazard_A50_StatementOverSeveralTables", testMultiTable},
 		{"Hazard_A52_OldRowsKeepTheirShape", testOldShape},
 		{"Hazard_A59_StopsWhereRowsVanish", testStopsWhereRowsVanish},
@@ -295,4 +297,35 @@ func testOldShape(s *shared) {
 	f = s.follow(position)
 	f.upTo(s.server)
 	f.wantRows(s.row("c", "t", 1, `[2,"y"]`), s.row("c", "t", 1, `["z",3]`))
+}
+
+func testCascades(s *shared) {
+	s.sql("CREATE TABLE a (id INT PRIMARY KEY)", "CREATE TABLE b (id INT PRIMARY KEY, a INT, FOREIGN KEY (a) REFERENCES a (id) ON DELETE CASCADE)",
+		"CREATE TABLE c (id INT PRIMARY KEY, b INT, FOREIGN KEY (b) REFERENCES b (id) ON DELETE SET NULL)",
+		"INSERT INTO a VALUES (1)", "INSERT INTO b VALUES (2,1)", "INSERT INTO c VALUES (3,2)")
+	f := s.follow(nil)
+	s.sql("DELETE FROM a")
+	f.upTo(s.server)
+	rows := strings.Join(f.rows(), "\n")
+	for _, want := range []string{"d " + s.db + ".a#", "d " + s.db + ".b#", "u " + s.db + ".c#"} {
+		if !strings.Contains(rows, want) {
+			s.Errorf("no %q in\n%s", want, rows)
+		}
+	}
+}
+
+func testHiddenColumns(s *shared) {
+	s.sql("SET SESSION sql_generate_invisible_primary_key=ON",
+		"CREATE TABLE t (a INT, hidden INT DEFAULT 7 INVISIBLE, v INT AS (a+1) VIRTUAL, w INT AS (a+2) STORED, s VARCHAR(9), KEY ((RIGHT(s,2))))")
+	f := s.follow(nil)
+	s.sql("INSERT INTO t (a,s) VALUES (1,'xyz')", "UPDATE t SET a=2")
+	f.upTo(s.server)
+	if got := len(f.rows()); got != 2 {
+		s.Errorf("%d rows, want 2", got)
+	}
+	for _, row := range f.rows() {
+		if !strings.Contains(row, "[1,1,7,2,3,\"xyz\"") {
+			s.Errorf("row %s, want the key, the hidden and the computed columns", row)
+		}
+	}
 }
