@@ -11,6 +11,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"tailwater/change"
 	"tailwater/stream/internal/position"
 )
 
@@ -212,5 +213,26 @@ func TestPositions_FallingBackIsNeverAnOrderlyEnd(t *testing.T) {
 	}
 	if got := again.shard("a/b").get(); got == nil || got.Epoch != 1 || !got.Saved || got.Clean {
 		t.Errorf("got %+v, want epoch 1, saved, not in order", got)
+	}
+}
+
+func TestSchemas_DamageIsNamedAndMendedByPutting(t *testing.T) {
+	one := newLog1(t)
+	s := change.Schema{View: "orders", Key: []string{"id"}}
+	put := func() {
+		t.Helper()
+		if err := one.PutSchema(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put()
+	path := filepath.Join(one.schemaDir("orders"), s.Fingerprint())
+	spoil(t, path, func(b []byte) []byte { b[30] ^= 1; return b })
+	if _, err := one.Schemas(t.Context(), "orders"); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("got %v, want an error that names %s", err, path)
+	}
+	put()
+	if got, err := one.Schemas(t.Context(), "orders"); err != nil || len(got) != 1 {
+		t.Errorf("got %v, %v, want the schema", got, err)
 	}
 }

@@ -24,7 +24,7 @@ type LossError struct {
 
 // Error names the place and the choices.
 func (e *LossError) Error() string {
-	return fmt.Sprintf("%s: %s. Choices: restore the directory from a copy that has them, or accept the loss (stream.accept_loss: true) "+
+	return fmt.Sprintf("%s: %s. Choices: restore the directory from a copy that has them, or accept the loss "+
 		"and go on with what is there; then read again what is missing, or start the shards from an older position", e.Path, e.What)
 }
 

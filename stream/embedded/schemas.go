@@ -30,8 +30,13 @@ func (l *Log) PutSchema(ctx context.Context, s change.Schema) error {
 	defer l.schemaMu.Unlock()
 	dir := l.schemaDir(s.View)
 	path := filepath.Join(dir, s.Fingerprint())
-	if _, err := os.Stat(path); err == nil {
-		return nil
+	if stored, err := os.ReadFile(path); err == nil {
+		if _, _, err := decodeFile(kindSchema, stored); err == nil {
+			return nil
+		} else if errors.Is(err, errNewer) {
+			return fmt.Errorf("put schema %s: %w", path, err)
+		}
+		// A damaged one is written again: its content is known.
 	}
 	b, err := json.Marshal(s)
 	if err != nil {
