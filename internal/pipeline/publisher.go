@@ -68,6 +68,8 @@ type publisher struct {
 	txSkip *skipTx
 	row    uint32
 	last   change.LSN
+	// events counts those of the open transaction.
+	events uint64
 	// partial is set while rows of the open transaction are published already:
 	// no position may be stored then.
 	partial   bool
@@ -103,7 +105,7 @@ func newPublisher(o publisherOptions) *publisher {
 // reader hands them over again.
 func (p *publisher) Begin(tx *binlog.Transaction) error {
 	p.dropOpen()
-	p.tx = tx
+	p.tx, p.events = tx, 0
 	p.txSkip = p.skip.transaction(tx.ID)
 	return nil
 }
@@ -176,6 +178,7 @@ func (p *publisher) add(e view.Event) error {
 		Key: b.hold(e.Key), Value: b.hold(e.Value),
 	})
 	p.beats.sent(t, part)
+	p.events++
 	t.events.Add(1)
 	t.bytes.Add(uint64(len(e.Value)))
 	return nil
@@ -185,10 +188,9 @@ func (p *publisher) add(e view.Event) error {
 // publishing goroutine is idle.
 func (p *publisher) Commit(tx *binlog.Transaction, position []byte) error {
 	b := p.cur
-	n := len(b.records) - b.committed
 	p.watermark = max(p.watermark, tx.CommitMicros)
-	p.o.Counters.commit(tx, uint64(n))
-	if n > 0 {
+	p.o.Counters.commit(tx, p.events)
+	if n := len(b.records) - b.committed; n > 0 {
 		b.commits = append(b.commits, commit{tx.CommitMicros, uint64(n)})
 	}
 	if p.txSkip != nil {

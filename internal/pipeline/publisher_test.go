@@ -253,15 +253,18 @@ func TestHazard_A34_HugeTransactionGoesInPiecesAndNoPositionLiesInsideIt(t *test
 			t.Fatal(err)
 		}
 	}
-	r.p.Idle(5e6, []byte("cannot be")) // not in the sequence, and still harmless: the open rows are dropped
+	r.commit(tx)
 	if err := r.p.Finish(); err != nil {
 		t.Fatal(err)
+	}
+	if n := r.counters.events.Load(); n != 101 || len(s.events()) != 101 {
+		t.Errorf("%d events counted, %d published, want 101", n, len(s.events()))
 	}
 	if s.publishes < 5 {
 		t.Errorf("%d publishes, want the transaction in pieces", s.publishes)
 	}
 	for i, p := range s.saves {
-		if s.savedAt[i] > 1 && string(p.Source) == "behind small" {
+		if s.savedAt[i] > 1 && s.savedAt[i] < 101 || s.savedAt[i] > 1 && string(p.Source) == "behind small" {
 			t.Errorf("the position before the transaction was saved behind %d records of it", s.savedAt[i]-1)
 		}
 	}
