@@ -22,6 +22,6 @@
 //     metric is rebuilt from the log.
 //   - Every key is declared. A window whose keys are not is left for the next
 //     script, which the reply asks for.
-//   - No value becomes a Lua number: values are decimal text, added in limbs
-//     of nine digits.
+//   - No value that a double could round becomes a Lua number: values are
+//     decimal text, added in limbs of nine digits.
 package redis

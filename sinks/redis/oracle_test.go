@@ -24,62 +24,27 @@ type oracleMark struct {
 	wm  int64
 }
 
+// oracleSum is what the oracle knows of one group.
+type oracleSum struct {
+	rows, values int
+	sum          *big.Rat
+}
+
 // oracleWindows folds the first offsets[p] records of each partition, and
 // returns the public texts by window and group.
 func oracleWindows(t testing.TB, l *fakeLog, m *windowing.Metric, offsets []int64) map[int64]map[string]string {
 	t.Helper()
-	type acc struct {
-		rows, values int
-		sum          *big.Rat
-	}
-	all := map[int64]map[string]*acc{}
-	size := int64(m.Size.Seconds())
+	all := map[int64]map[string]*oracleSum{}
 	for p := range l.parts {
 		marks := map[string]oracleMark{}
 		for _, r := range l.parts[p][:offsets[p]] {
-			mark := marks[r.Shard]
-			low := oracleLow(marks, m.Shards)
+			mark, low := marks[r.Shard], oracleLow(marks, m.Shards)
 			if lsn := r.LSN.String(); lsn < mark.lsn || r.Kind == stream.Event && lsn == mark.lsn {
 				continue
 			}
 			marks[r.Shard] = oracleMark{r.LSN.String(), max(mark.wm, r.Watermark)}
-			if r.Kind != stream.Event {
-				continue
-			}
-			e := oracleEvent(t, r.Value)
-			var op string
-			var micros int64
-			if json.Unmarshal(e["_op"], &op) != nil || json.Unmarshal(e["_ts_us"], &micros) != nil {
-				t.Fatalf("oracle: no op or time in %s", r.Value)
-			}
-			start := micros / 1e6 / size * size
-			if op == "r" || m.OnLate == windowing.Drop && (start+size)*1e6 <= low-m.Lateness.Microseconds() {
-				continue
-			}
-			var group []string
-			for _, g := range m.GroupBy {
-				if e[g] == nil {
-					e[g] = json.RawMessage("null")
-				}
-				group = append(group, string(e[g]))
-			}
-			if all[start] == nil {
-				all[start] = map[string]*acc{}
-			}
-			key := "[" + strings.Join(group, ",") + "]"
-			a := all[start][key]
-			if a == nil {
-				a = &acc{sum: new(big.Rat)}
-				all[start][key] = a
-			}
-			a.rows++
-			if raw := e[m.Aggregate().Column()]; raw != nil && string(raw) != "null" {
-				v, ok := new(big.Rat).SetString(string(raw))
-				if !ok {
-					t.Fatalf("oracle: no number: %s", raw)
-				}
-				a.values++
-				a.sum.Add(a.sum, v)
+			if r.Kind == stream.Event {
+				oracleAdd(t, all, m, oracleEvent(t, r.Value), low)
 			}
 		}
 	}
@@ -98,6 +63,46 @@ func oracleWindows(t testing.TB, l *fakeLog, m *windowing.Metric, offsets []int6
 		}
 	}
 	return out
+}
+
+// oracleAdd counts one event, low being its partition's watermark before it.
+func oracleAdd(t testing.TB, all map[int64]map[string]*oracleSum, m *windowing.Metric, e map[string]json.RawMessage, low int64) {
+	t.Helper()
+	var op string
+	var micros int64
+	if json.Unmarshal(e["_op"], &op) != nil || json.Unmarshal(e["_ts_us"], &micros) != nil {
+		t.Fatal("oracle: an event has no op or time")
+	}
+	size := int64(m.Size.Seconds())
+	start := micros / 1e6 / size * size
+	if op == "r" || m.OnLate == windowing.Drop && (start+size)*1e6 <= low-m.Lateness.Microseconds() {
+		return
+	}
+	var group []string
+	for _, g := range m.GroupBy {
+		if e[g] == nil {
+			e[g] = json.RawMessage("null")
+		}
+		group = append(group, string(e[g]))
+	}
+	if all[start] == nil {
+		all[start] = map[string]*oracleSum{}
+	}
+	key := "[" + strings.Join(group, ",") + "]"
+	a := all[start][key]
+	if a == nil {
+		a = &oracleSum{sum: new(big.Rat)}
+		all[start][key] = a
+	}
+	a.rows++
+	if raw := e[m.Aggregate().Column()]; raw != nil && string(raw) != "null" {
+		v, ok := new(big.Rat).SetString(string(raw))
+		if !ok {
+			t.Fatalf("oracle: no number: %s", raw)
+		}
+		a.values++
+		a.sum.Add(a.sum, v)
+	}
 }
 
 func oracleLow(marks map[string]oracleMark, shards []string) int64 {

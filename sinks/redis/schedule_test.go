@@ -22,8 +22,8 @@ import (
 
 const (
 	scheduleSteps = 70
-	miniSchedules = 60
-	realSchedules = 25
+	miniSchedules = 40
+	realSchedules = 15
 )
 
 // schedule is one run.

@@ -1,7 +1,8 @@
 -- Signed decimal integers as text. A sum is made of limbs of nine digits, each
--- of which a double holds exactly; no number ever holds a whole value.
+-- of which a double holds exactly; a number holds a whole value only when the
+-- value is one short limb, of at most 14 digits and so far below 2^53.
 
-local BASE, WIDTH = 1000000000, 9
+local BASE, WIDTH, SHORT = 1000000000, 9, 14
 
 -- limbs returns the limbs of a text, least significant first, all of its sign.
 local function limbs(s)
@@ -30,9 +31,7 @@ end
 
 -- add returns the sum of two decimal texts.
 local function add(x, y)
-  if #x <= WIDTH and #y <= WIDTH then -- one limb each
-    return string.format('%.0f', tonumber(x) + tonumber(y))
-  end
+  if #x <= SHORT and #y <= SHORT then return string.format('%.0f', tonumber(x) + tonumber(y)) end
   local a, n = limbs(x)
   local b, m = limbs(y)
   if m > n then n = m end
