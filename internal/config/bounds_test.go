@@ -16,8 +16,8 @@ func within(t *testing.T, what string, f func() Findings) Findings {
 	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("%s took %v", what, took)
 	}
-	if len(findings) > maxFindings {
-		t.Errorf("%s gives %d findings, more than %d", what, len(findings), maxFindings)
+	if findings.Errors() > maxFindings || findings.Warnings() > maxFindings {
+		t.Errorf("%s gives %d errors and %d warnings, more than %d", what, findings.Errors(), findings.Warnings(), maxFindings)
 	}
 	return findings
 }
@@ -91,8 +91,22 @@ func TestParse_BoundsFindings(t *testing.T) {
 	for i := range 20_000 {
 		fmt.Fprintf(&b, "unknown_key_number_%d: 1\n", i)
 	}
+	b.WriteString("views: { v: ~, w: [], x: { from: ~ } }\ntables: { t: 1 }\nsources: { s: }\nwindows: { metrics: { m: } }\n")
 	if got := within(t, "many unknown keys", func() Findings { return lintString(b.String()) }); len(got) != maxFindings {
 		t.Errorf("got %d findings, want the first %d", len(got), maxFindings)
+	}
+}
+
+func TestParse_WarningsNeverHideAnError(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("version: 1\nname: shop\nstate: { dir: /s }\nsources:\n  orders:\n    server_id: 1-5000\n    shards:\n      list:\n")
+	for i := range 2 * maxFindings {
+		fmt.Fprintf(&b, "        - { name: s%d, dsn: \"tw:pw@tcp(h%d)/?tls=false\" }\n", i, i)
+	}
+	b.WriteString("tables: { t: { from: { source: orders, schema: s, table: t }, key: [id] } }\nviews: { v: { from: nowhere } }\n")
+	c, findings := Parse("t.yaml", []byte(b.String()), nil)
+	if c != nil || findings.Errors() != 1 || findings.Warnings() != maxFindings {
+		t.Errorf("got a Config %t, %d errors, %d warnings", c != nil, findings.Errors(), findings.Warnings())
 	}
 }
 

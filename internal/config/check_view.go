@@ -236,7 +236,7 @@ func (l *loader) pointInto(path, code string, offset int, message, hint string) 
 		offset = 0
 	}
 	line, column := l.doc.locate(m.value, offset)
-	l.report(path, line, column, code, "%s", message).Suggestion = hint
+	l.report(place{path, line, column}, code, "%s", message).Suggestion = hint
 }
 
 // checkExpressions checks what can be checked of a view without its table.

@@ -119,7 +119,7 @@ func (l *loader) mapping(at string, n *yaml.Node, v reflect.Value) {
 		}
 		if f.required {
 			line, column := l.doc.near(at)
-			l.report(join(at, f.key), line, column, "missing-key", "`%s` is missing in %s", f.key, sectionName(at)).Suggestion = f.doc
+			l.report(place{join(at, f.key), line, column}, "missing-key", "`%s` is missing in %s", f.key, sectionName(at)).Suggestion = f.doc
 			continue
 		}
 		fillDefault(f, v.FieldByIndex(f.index))
@@ -180,7 +180,7 @@ func (l *loader) pairs(at string, n *yaml.Node) func(yield func(key, value *yaml
 // that was probably meant.
 func (l *loader) unknownKey(at string, key *yaml.Node, s *section) string {
 	path := join(at, key.Value)
-	if len(l.findings) >= maxFindings {
+	if l.full() {
 		return ""
 	}
 	f := l.on(path, key, "unknown-key", "unknown key `%s` in %s", key.Value, sectionName(at))
@@ -215,15 +215,9 @@ func (l *loader) entries(at string, f *field, n *yaml.Node, v reflect.Value) {
 		}
 		names = append(names, key.Value)
 		elem := reflect.New(v.Type().Elem()).Elem()
-		before := len(l.findings)
 		l.value(path, &field{key: key.Value, typ: elem.Type()}, value, elem)
-		if elem.Kind() == reflect.Pointer && elem.IsNil() {
-			if before == len(l.findings) && !l.spent {
-				panic("config: no value and no finding at " + path)
-			}
-			// The name stays known, so that references to it are not dangling too.
-			elem = reflect.Zero(elem.Type())
-		}
+		// A name whose value is wrong stays known, with nil, so that references
+		// to it are not dangling too.
 		v.SetMapIndex(reflect.ValueOf(key.Value), elem)
 	}
 	if len(names) == 0 && f.required && len(n.Content) == 0 {

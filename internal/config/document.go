@@ -32,11 +32,14 @@ type mark struct{ key, value *yaml.Node }
 // span is a part of a line, both columns counting from 1; end 0 is its end.
 type span struct{ start, end int }
 
+// lineBreak is what YAML counts as the end of a line.
+var lineBreak = regexp.MustCompile("\r\n|[\r\n\u0085\u2028\u2029]")
+
 func newDocument(file string, text string) *document {
 	return &document{
 		file:    file,
 		dir:     filepath.Dir(file),
-		lines:   strings.Split(text, "\n"),
+		lines:   lineBreak.Split(text, -1),
 		marks:   map[string]mark{},
 		unknown: map[string]bool{},
 		hidden:  map[int][]span{},
@@ -61,7 +64,7 @@ func (d *document) line(n int) string {
 	if n < 1 || n > len(d.lines) {
 		return ""
 	}
-	return strings.TrimSuffix(d.lines[n-1], "\r")
+	return d.lines[n-1]
 }
 
 // near returns the position of path, or of the nearest section around it.

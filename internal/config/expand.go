@@ -164,7 +164,6 @@ func (l *loader) warnMode(at string, n *yaml.Node, offset int, path string) {
 	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o004 == 0 {
 		return
 	}
-	f := l.within(at, n, offset, badText("readable-secret", "every user of this machine can read %s", path))
-	f.Severity = Warning
+	f := l.warning(l.within(at, n, offset, badText("readable-secret", "every user of this machine can read %s", path)))
 	f.Suggestion = fmt.Sprintf("chmod %04o %s", info.Mode().Perm()&^0o007, path)
 }

@@ -99,22 +99,22 @@ func parse(file string, data []byte, l *loader) (*Config, Findings) {
 func (l *loader) tree(data []byte, text string) *yaml.Node {
 	switch {
 	case len(data) > maxFile:
-		l.report("", 0, 0, "too-large", "the file has more than %d bytes", maxFile)
+		l.report(place{"", 0, 0}, "too-large", "the file has more than %d bytes", maxFile)
 		return nil
 	case bytes.HasPrefix(data, []byte("\xFE\xFF")), bytes.HasPrefix(data, []byte("\xFF\xFE")):
-		l.report("", 0, 0, "not-utf8", "the file is UTF-16: save it as UTF-8")
+		l.report(place{"", 0, 0}, "not-utf8", "the file is UTF-16: save it as UTF-8")
 		return nil
 	case !utf8.ValidString(text):
 		l.invalidUTF8()
 		return nil
 	case strings.Contains(text, hole):
-		l.report("", 1, 1, "not-utf8", "the file holds the private character U+E000: remove it")
+		l.report(place{"", 1, 1}, "not-utf8", "the file holds the private character U+E000: remove it")
 		return nil
 	}
 	decoder := yaml.NewDecoder(strings.NewReader(text))
 	var document yaml.Node
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		l.report("", 1, 1, "empty-file", "the file is empty").Suggestion = "begin with version: 1"
+		l.report(place{"", 1, 1}, "empty-file", "the file is empty").Suggestion = "begin with version: 1"
 		return nil
 	} else if err != nil {
 		l.syntax(err)
@@ -123,13 +123,13 @@ func (l *loader) tree(data []byte, text string) *yaml.Node {
 	var second yaml.Node
 	if err := decoder.Decode(&second); err == nil {
 		l.doc.hideSecrets(&document, 0)
-		l.report("", second.Line, second.Column, "several-documents", "a second document begins here: a pipeline is one document")
+		l.report(place{"", second.Line, second.Column}, "several-documents", "a second document begins here: a pipeline is one document")
 	} else if !errors.Is(err, io.EOF) {
 		l.syntax(err)
 	}
 	root := document.Content[0]
 	if root.Kind == yaml.ScalarNode && root.ShortTag() == "!!null" {
-		l.report("", 1, 1, "empty-file", "the file is empty").Suggestion = "begin with version: 1"
+		l.report(place{"", 1, 1}, "empty-file", "the file is empty").Suggestion = "begin with version: 1"
 		return nil
 	}
 	return root
@@ -149,7 +149,7 @@ func (l *loader) invalidUTF8() {
 			}
 			text, column = text[size:], column+1
 		}
-		l.report("", i+1, column, "not-utf8", "this is not UTF-8")
+		l.report(place{"", i + 1, column}, "not-utf8", "this is not UTF-8")
 		return
 	}
 }
@@ -175,7 +175,7 @@ func (l *loader) syntax(err error) {
 	}
 	text := l.doc.line(line)
 	column := len([]rune(text)) - len([]rune(strings.TrimLeft(text, " \t"))) + 1
-	f := l.report("", line, column, "yaml-syntax", "this is not YAML: %s", unknownAnchor.ReplaceAllString(message, "unknown anchor referenced"))
+	f := l.report(place{"", line, column}, "yaml-syntax", "this is not YAML: %s", unknownAnchor.ReplaceAllString(message, "unknown anchor referenced"))
 	switch {
 	case strings.Contains(message, "anchor"):
 		f.Suggestion = "text that begins with * or & needs quotes"
@@ -191,7 +191,7 @@ func (l *loader) tabs() bool {
 	found := false
 	for i, text := range l.doc.lines {
 		if at := leadingTab.FindString(text); at != "" && strings.TrimSpace(text) != "" {
-			l.report("", i+1, len(at), "tab", "a tab indents this line, and YAML takes spaces only").Suggestion = fmt.Sprintf("write %d spaces", 2*len(at))
+			l.report(place{"", i + 1, len(at)}, "tab", "a tab indents this line, and YAML takes spaces only").Suggestion = fmt.Sprintf("write %d spaces", 2*len(at))
 			found = true
 		}
 	}

@@ -22,6 +22,7 @@ type loader struct {
 	env      Lookup
 	lint     bool
 	findings Findings
+	warnings int
 	visited  int
 	depth    int
 	spent    bool
@@ -29,17 +30,41 @@ type loader struct {
 	later map[string]bool
 }
 
-// report adds an error at a line and column.
-func (l *loader) report(at string, line, column int, code, format string, args ...any) *Finding {
-	if len(l.findings) >= maxFindings {
+// place is a path and where it stands.
+type place struct {
+	at           string
+	line, column int
+}
+
+// report adds an error at a place. Of very many only the first are kept;
+// warnings have a bound of their own, so that they never hide an error.
+func (l *loader) report(p place, code, format string, args ...any) *Finding {
+	if l.full() {
 		return &Finding{}
 	}
-	excerpt, caret := l.doc.excerpt(line, column)
+	excerpt, caret := l.doc.excerpt(p.line, p.column)
 	l.findings = append(l.findings, Finding{
-		Severity: Error, Code: code, Message: scrub(fmt.Sprintf(format, args...)), Path: scrub(at),
-		File: l.doc.file, Line: line, Column: column, Excerpt: excerpt, caret: caret,
+		Severity: Error, Code: code, Message: scrub(fmt.Sprintf(format, args...)), Path: scrub(p.at),
+		File: l.doc.file, Line: p.line, Column: p.column, Excerpt: excerpt, caret: caret,
 	})
 	return &l.findings[len(l.findings)-1]
+}
+
+// full reports whether no more errors are kept.
+func (l *loader) full() bool { return len(l.findings)-l.warnings >= maxFindings }
+
+// warning turns the error that report has just added into a warning.
+func (l *loader) warning(f *Finding) *Finding {
+	f.Severity = Warning
+	if n := len(l.findings); n == 0 || f != &l.findings[n-1] {
+		return f
+	}
+	if l.warnings >= maxFindings {
+		l.findings = l.findings[:len(l.findings)-1]
+		return &Finding{}
+	}
+	l.warnings++
+	return f
 }
 
 // account matches the password of an account, which is a secret wherever it
@@ -56,7 +81,7 @@ func scrub(s string) string {
 
 // on adds an error at a node.
 func (l *loader) on(at string, n *yaml.Node, code, format string, args ...any) *Finding {
-	return l.report(at, n.Line, n.Column, code, format, args...)
+	return l.report(place{at, n.Line, n.Column}, code, format, args...)
 }
 
 // at adds an error at the value of a path, at the key of a whole section, or at
@@ -66,21 +91,19 @@ func (l *loader) at(at string, code, format string, args ...any) *Finding {
 		return l.on(at, m.value, code, format, args...)
 	}
 	line, column := l.doc.near(at)
-	return l.report(at, line, column, code, format, args...)
+	return l.report(place{at, line, column}, code, format, args...)
 }
 
 // warn is at for warnings.
 func (l *loader) warn(at string, code, format string, args ...any) *Finding {
-	f := l.at(at, code, format, args...)
-	f.Severity = Warning
-	return f
+	return l.warning(l.at(at, code, format, args...))
 }
 
 // within adds an error at an offset of a scalar's text.
 func (l *loader) within(at string, n *yaml.Node, offset int, err error) *Finding {
 	e := asTextError(err)
 	line, column := l.doc.locate(n, offset)
-	f := l.report(at, line, column, e.code, "%s", e.msg)
+	f := l.report(place{at, line, column}, e.code, "%s", e.msg)
 	f.Suggestion = e.hint
 	if e.fix != "" {
 		f.Fix, f.Suggestion = e.fix, fmt.Sprintf("did you mean `%s`?", e.fix)
