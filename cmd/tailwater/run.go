@@ -22,7 +22,7 @@ import (
 var errForced = errors.New("stopped at once by a second signal")
 
 func newRunCommand() *cobra.Command {
-	var grace time.Duration
+	var o runOptions
 	cmd := &cobra.Command{
 		Use:   "run [config]",
 		Short: "Run the pipeline of a configuration (default tailwater.yaml)",
@@ -36,31 +36,39 @@ Exit codes: 0 drained, 1 failed, 2 the configuration is wrong, 3 a port or the
 state directory is taken, 130 or 143 stopped by a second signal.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path := "tailwater.yaml"
+			o.path = "tailwater.yaml"
 			if len(args) > 0 {
-				path = args[0]
+				o.path = args[0]
 			}
-			return run(cmd.Context(), cmd.ErrOrStderr(), path, grace)
+			return run(cmd.Context(), cmd.ErrOrStderr(), o)
 		},
 	}
-	cmd.Flags().DurationVar(&grace, "grace", 30*time.Second, "how long to drain before giving up")
+	cmd.Flags().BoolVar(&o.acceptLoss, "accept-stream-loss", false, "go on with an embedded stream that has lost records")
+	cmd.Flags().DurationVar(&o.grace, "grace", 30*time.Second, "how long to drain before giving up")
 	return cmd
 }
 
+// runOptions are the arguments of the run verb.
+type runOptions struct {
+	path       string
+	grace      time.Duration
+	acceptLoss bool
+}
+
 // run loads, opens and runs a pipeline.
-func run(ctx context.Context, stderr io.Writer, path string, grace time.Duration) error {
-	cfg, findings := config.Load(path, os.LookupEnv)
+func run(ctx context.Context, stderr io.Writer, o runOptions) error {
+	cfg, findings := config.Load(o.path, os.LookupEnv)
 	if len(findings) > 0 {
 		if err := findings.Render(stderr, config.WantColor(stderr, os.LookupEnv)); err != nil {
 			return failWith(exitFailure, err)
 		}
 	}
 	if cfg == nil {
-		return failShown(exitUsage, fmt.Errorf("%s has errors", path))
+		return failShown(exitUsage, fmt.Errorf("%s has errors", o.path))
 	}
 	r := cfg.Resolved()
 	logger := newLogger(stderr, r.Log.Level, r.Log.Format)
-	p, err := pipeline.Open(ctx, pipeline.Options{Config: r, Version: version, Logger: logger})
+	p, err := pipeline.Open(ctx, pipeline.Options{Config: r, Version: version, Logger: logger, AcceptStreamLoss: o.acceptLoss})
 	if err != nil {
 		return failWith(environmentCode(err), err)
 	}
@@ -68,7 +76,7 @@ func run(ctx context.Context, stderr io.Writer, path string, grace time.Duration
 	logger.Info("tailwater runs", "version", version, "name", r.Name, "state", r.StateDir,
 		"http", p.HTTPAddr(), "stream", p.StreamAddr())
 	stop, hard, forced := signals(ctx)
-	if err := p.Run(stop, hard, grace); err != nil {
+	if err := p.Run(stop, hard, o.grace); err != nil {
 		if code := forced(); code != 0 {
 			return failWith(code, errForced)
 		}

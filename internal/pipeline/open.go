@@ -108,17 +108,9 @@ func (p *Pipeline) openLake(context.Context) error {
 	}
 	for i := range l.Layouts {
 		rl := &l.Layouts[i]
-		layout := parquet.Layout{Name: rl.Name}
-		if len(rl.By) > 0 {
-			by := make([]string, len(rl.By))
-			for j, lv := range rl.By {
-				by[j] = lv.String()
-			}
-			if layout, err = parquet.ParseLayout(rl.Name, by); err != nil {
-				return fmt.Errorf("lake layout of view %s: %w", rl.View, err)
-			}
-		} else {
-			layout = parquet.CommitTime()
+		layout, err := layoutOf(rl)
+		if err != nil {
+			return err
 		}
 		p.lakes = append(p.lakes, parquet.NewWorker(parquet.Options{
 			Log: p.log, Store: store, View: rl.View, Topic: p.topics[rl.View], Layout: layout,
@@ -127,6 +119,22 @@ func (p *Pipeline) openLake(context.Context) error {
 		}))
 	}
 	return nil
+}
+
+// layoutOf makes the layout that the configuration states.
+func layoutOf(rl *config.ResolvedLayout) (parquet.Layout, error) {
+	if len(rl.By) == 0 {
+		return parquet.CommitTime(), nil
+	}
+	by := make([]string, len(rl.By))
+	for i, lv := range rl.By {
+		by[i] = lv.String()
+	}
+	l, err := parquet.ParseLayout(rl.Name, by)
+	if err != nil {
+		return l, fmt.Errorf("lake layout of view %s: %w", rl.View, err)
+	}
+	return l, nil
 }
 
 // openShards prepares a reader and its supervisor for each shard.

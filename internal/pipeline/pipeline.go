@@ -35,6 +35,9 @@ type Options struct {
 	Logger  *slog.Logger
 	// PortFallback takes a free port where a configured one is busy.
 	PortFallback bool
+	// AcceptStreamLoss goes on with an embedded stream that has lost records it
+	// had promised.
+	AcceptStreamLoss bool
 	// LagSince is when events begin to count in the lag figures; zero is the
 	// time of Open. Older ones are history.
 	LagSince time.Time
@@ -108,8 +111,12 @@ func (p *Pipeline) openStream(context.Context) error {
 	p.log, err = embedded.Open(embedded.Options{
 		Dir: p.state.path + "/stream", Name: p.cfg.Name, Listen: listen, MemoryBytes: p.budget.stream,
 		Retention: embedded.Retention{MaxAge: c.Retention.Age, MaxBytes: int64(c.Retention.Bytes)},
-		Logger:    p.logger,
+		Logger:    p.logger, AcceptLoss: p.o.AcceptStreamLoss,
 	})
+	var loss *embedded.LossError
+	if errors.As(err, &loss) {
+		err = fmt.Errorf("%w; to accept it, start once with tailwater run --accept-stream-loss", err)
+	}
 	return err
 }
 
