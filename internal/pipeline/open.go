@@ -2,13 +2,8 @@ package pipeline
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"strconv"
 	"time"
 
 	"tailwater/binlog"
@@ -187,16 +182,9 @@ func (p *Pipeline) shard(src *config.ResolvedSource, s config.Shard, views *view
 	if s.Network == "unix" {
 		o.Socket = s.Addr
 	} else {
-		host, port, err := net.SplitHostPort(s.Addr)
-		if err != nil {
-			return nil, fmt.Errorf("address %q: %w", s.Addr, err)
-		}
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil {
-			return nil, fmt.Errorf("address %q: port is not a number up to 65535", s.Addr)
-		}
-		o.Host, o.Port = host, uint16(n)
-		if o.TLS, err = tlsConfig(s.TLS, host); err != nil {
+		o.Host, o.Port = s.Host()
+		var err error
+		if o.TLS, err = s.TLS.Config(s.Addr); err != nil {
 			return nil, err
 		}
 	}
@@ -210,52 +198,4 @@ func (p *Pipeline) shard(src *config.ResolvedSource, s config.Shard, views *view
 		counters: &counters{since: p.o.LagSince.UnixMicro(), lag: &p.streamLag, state: status.Connecting, at: p.started},
 		logger:   p.logger, wake: make(chan struct{}, 1), now: time.Now,
 	}, nil
-}
-
-// tlsConfig makes the TLS settings of a connection; nil is plain text.
-func tlsConfig(t config.TLS, host string) (*tls.Config, error) {
-	if t.Mode == "disable" || t.Mode == "" {
-		return nil, nil
-	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
-	if t.ServerName != "" {
-		c.ServerName = t.ServerName
-	}
-	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
-		if err != nil {
-			return nil, fmt.Errorf("read connect.tls ca: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read connect.tls ca: %s holds no certificate in PEM form", t.CA)
-		}
-	}
-	if t.Cert != "" {
-		cert, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-		if err != nil {
-			return nil, fmt.Errorf("read connect.tls cert: %w", err)
-		}
-		c.Certificates = []tls.Certificate{cert}
-	}
-	switch t.Mode {
-	case "skip":
-		c.InsecureSkipVerify = true
-	case "verify-ca":
-		c.InsecureSkipVerify = true
-		c.VerifyConnection = verifyChain(c.RootCAs)
-	}
-	return c, nil
-}
-
-// verifyChain checks the certificate against the authorities and not the name.
-func verifyChain(roots *x509.CertPool) func(tls.ConnectionState) error {
-	return func(s tls.ConnectionState) error {
-		o := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
-		for _, c := range s.PeerCertificates[1:] {
-			o.Intermediates.AddCert(c)
-		}
-		_, err := s.PeerCertificates[0].Verify(o)
-		return err
-	}
 }
