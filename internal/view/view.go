@@ -7,7 +7,12 @@
 // appends to a caller's buffer.
 package view
 
-import "tailwater/change"
+import (
+	"fmt"
+	"io"
+
+	"tailwater/change"
+)
 
 // Definition is a view as the configuration states it, resolved: tables and
 // views are one thing here.
@@ -57,9 +62,22 @@ type Mask struct {
 	// Kind is "hash" (HMAC-SHA-256 of the text, hex), "drop" (the view has no
 	// such column) or "truncate" (the first Keep characters of a text).
 	Kind string
-	Salt []byte
+	Salt Salt
 	Keep int
 }
+
+// Salt is the secret of a hash mask. It shows as *** wherever it is printed.
+type Salt []byte
+
+// Format prints *** whatever the verb.
+func (s Salt) Format(f fmt.State, _ rune) {
+	if len(s) > 0 {
+		_, _ = io.WriteString(f, "***")
+	}
+}
+
+// MarshalText gives *** to whoever encodes a Definition.
+func (s Salt) MarshalText() ([]byte, error) { return fmt.Append(nil, s), nil }
 
 // Metadata switches optional metadata of events. _op, _shard, _ts_us and _lsn
 // are always there.
