@@ -193,6 +193,21 @@ func TestFold_BadRecordsStopThePartitionWithoutShowingValues(t *testing.T) {
 	}
 }
 
+func TestFold_BadRecordLeavesTheMarkOfTheOneBefore(t *testing.T) {
+	f := started(compile(t, nil))
+	var at int64
+	w := &writer{shard: "00", offset: &at}
+	good := w.event("c", 101, `"city":"x","amount":1`)
+	add(t, f, good)
+	if err := f.Add(w.event("c", 102, `"city":"x","amount":"much"`)); err == nil {
+		t.Fatal("got no error")
+	}
+	to := f.Cut().Steps[0].To
+	if got, want := to.Marks["00"].LSN, good.LSN; got != want || to.Offset != 1 {
+		t.Errorf("position: got mark %v at offset %d, want %v at 1", got, to.Offset, want)
+	}
+}
+
 func TestFold_BatchIsCutAtItsBounds(t *testing.T) {
 	m := compile(t, nil)
 	for name, c := range map[string]struct {
