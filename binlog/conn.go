@@ -31,7 +31,7 @@ func (o *Options) dial(ctx context.Context, readTimeout time.Duration) (*conn, e
 	ctx, cancel := context.WithTimeoutCause(ctx, o.ConnectTimeout, errConnectTimeout)
 	defer cancel()
 	network, address := o.address()
-	var raw net.Conn
+	var raw *patientConn
 	stop := func() bool { return true }
 	dialer := func(ctx context.Context, network, address string) (net.Conn, error) {
 		var d net.Dialer
@@ -41,11 +41,10 @@ func (o *Options) dial(ctx context.Context, readTimeout time.Duration) (*conn, e
 		}
 		// The library looks at the context while it dials only; the handshake
 		// is bounded by closing the socket.
-		raw, stop = c, context.AfterFunc(ctx, func() { c.Close() })
-		return c, nil
+		raw, stop = &patientConn{Conn: c}, context.AfterFunc(ctx, func() { c.Close() })
+		return raw, nil
 	}
 	configure := func(c *client.Conn) error {
-		c.ReadTimeout, c.WriteTimeout = readTimeout, readTimeout
 		c.SetAttributes(map[string]string{"program_name": "tailwater"})
 		if network == "tcp" && o.TLS != nil {
 			c.SetTLSConfig(o.tlsConfig())
@@ -65,7 +64,36 @@ func (o *Options) dial(ctx context.Context, readTimeout time.Duration) (*conn, e
 		}
 		return nil, fmt.Errorf("connect to %s as %s: %w", address, o.User, err)
 	}
+	raw.limit = readTimeout
 	return &conn{Conn: c, raw: raw}, nil
+}
+
+// patientConn gives up a read or write that takes longer than limit; 0 waits
+// for ever. The time counts while it waits only, so that a handler that blocks
+// is not taken for a silent server. One goroutine reads and writes it.
+type patientConn struct {
+	net.Conn
+	limit time.Duration
+}
+
+// Read waits for bytes no longer than the limit.
+func (c *patientConn) Read(b []byte) (int, error) {
+	if c.limit > 0 {
+		if err := c.SetReadDeadline(time.Now().Add(c.limit)); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Read(b)
+}
+
+// Write waits no longer than the limit.
+func (c *patientConn) Write(b []byte) (int, error) {
+	if c.limit > 0 {
+		if err := c.SetWriteDeadline(time.Now().Add(c.limit)); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Write(b)
 }
 
 // errConnectTimeout ends a connection attempt. It is a time-out, thus retried.
