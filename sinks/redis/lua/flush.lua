@@ -146,18 +146,28 @@ do
 end
 local watermark = math.max(0, low - lateness)
 
--- watermarks reads all watermarks of a partition by shard, when a window
--- may have to do without some.
-local parsed
-local function watermarks()
-  if parsed then return parsed end
-  parsed = {}
+-- ranks reads the watermarks of all partitions by shard, with the two highest
+-- of each, when a window may have to do without some shards.
+local parsed, names
+local function ranks()
+  if parsed then return parsed, names end
+  parsed, names = {}, {}
+  for shard in string.gmatch(shards, '%S+') do names[#names + 1] = shard end
   for p = 1, np do
     local text = marks_of[p] or redis.call('HGET', S, 'm:' .. int(p - 1)) or ''
-    parsed[p] = {}
-    for shard, wm in string.gmatch(text, '(%S+)=%x+,%d+,(%d+)') do parsed[p][shard] = tonumber(wm) end
+    local r = {of = {}, first = 0, second = 0}
+    for shard, wm in string.gmatch(text, '(%S+)=%x+,%d+,(%d+)') do r.of[shard] = tonumber(wm) end
+    for i = 1, #names do
+      local wm = r.of[names[i]] or 0
+      if wm > r.first then
+        r.first, r.second, r.leader = wm, r.first, names[i]
+      elseif wm > r.second then
+        r.second = wm
+      end
+    end
+    parsed[p] = r
   end
-  return parsed
+  return parsed, names
 end
 
 -- missing returns the shards without which a window may be published, or nil:
@@ -167,16 +177,17 @@ local function missing(stop)
   for p = 1, np do
     if lows[p] <= stop + wait then return nil end
   end
-  local of, out = watermarks(), {}
-  for shard in string.gmatch(shards, '%S+') do
+  local of, all = ranks()
+  local out = {}
+  for i = 1, #all do
+    local shard = all[i]
     local behind, passed = false, true
     for p = 1, np do
-      if (of[p][shard] or 0) < stop then behind = true end
-      local past = false
-      for other in string.gmatch(shards, '%S+') do
-        if other ~= shard and (of[p][other] or 0) > stop + wait then past = true end
-      end
-      passed = passed and past
+      local r = of[p]
+      if (r.of[shard] or 0) < stop then behind = true end
+      local other = r.first
+      if r.leader == shard then other = r.second end
+      if other <= stop + wait then passed = false end
     end
     if behind and not passed then return nil end
     if behind then out[#out + 1] = shard end
