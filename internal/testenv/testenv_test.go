@@ -214,7 +214,12 @@ func TestScript_MissingServerFailsAndNamesTheWayOut(t *testing.T) {
 
 func TestScript_BrokenServerFailsEvenWhenMissingIsAllowed(t *testing.T) {
 	t.Setenv("ALLOW_MISSING", "1")
-	r := ends(t, func(tb testing.TB) { script(tb, "mysql-start", "--dir", t.TempDir(), "--", "--no-such-option") })
+	dir, err := os.MkdirTemp("", "tw-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	r := ends(t, func(tb testing.TB) { script(tb, "mysql-start", "--dir", dir, "--", "--no-such-option") })
 	if !r.failed || !strings.Contains(r.text, "no-such-option") {
 		t.Errorf("got failed %t and %q, want a failure that shows what the server said", r.failed, r.text)
 	}
