@@ -1,0 +1,36 @@
+package verify
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+
+	"tailwater/change"
+	"tailwater/internal/view"
+)
+
+// masked returns what a view may see of a cell of a column.
+func masked(m view.Mask, c *change.Column, v cell) cell {
+	if v.null {
+		return v
+	}
+	text := string(jsonText(c.Type, v))
+	if strings.HasPrefix(text, `"`) {
+		var s string
+		if json.Unmarshal([]byte(text), &s) == nil {
+			text = s
+		}
+	}
+	switch m.Kind {
+	case "hash":
+		h := hmac.New(sha256.New, m.Salt)
+		h.Write([]byte(text))
+		return cell{text: hex.EncodeToString(h.Sum(nil))}
+	case "truncate":
+		runes := []rune(text)
+		return cell{text: string(runes[:min(m.Keep, len(runes))])}
+	}
+	return null
+}

@@ -1,0 +1,89 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"tailwater/internal/config"
+	"tailwater/internal/objstore"
+	"tailwater/internal/pipeline"
+	"tailwater/stream"
+	"tailwater/stream/embedded"
+)
+
+// running says how to reach the pipeline that has the state directory.
+type running = pipeline.RunFile
+
+// startingUp bounds how long a process that has locked the directory may take
+// until it says how it is reached.
+const startingUp = 15 * time.Second
+
+func topicName(cfg *config.Resolved, view string) string { return stream.TopicName(cfg.Name, view) }
+
+// open opens the stream: that of the running pipeline, or the directory itself
+// when none runs.
+func (v *verifier) open(ctx context.Context) error {
+	dir := filepath.Join(v.cfg.StateDir, "stream")
+	if _, err := os.Stat(filepath.Join(dir, "VERSION")); err != nil {
+		return &UnreachableError{fmt.Sprintf("there is no stream in %s: has the pipeline run with this configuration?", v.cfg.StateDir), err}
+	}
+	if err := v.openLake(); err != nil {
+		return err
+	}
+	deadline := time.Now().Add(startingUp)
+	for {
+		l, err := embedded.Open(embedded.Options{Dir: dir, Name: v.cfg.Name, Logger: slog.New(slog.DiscardHandler)})
+		if err == nil {
+			v.log, v.running = l, nil
+			return nil
+		}
+		if !errors.Is(err, embedded.ErrLocked) {
+			return &UnreachableError{"the stream cannot be opened", err}
+		}
+		if err = v.attach(ctx, dir); err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return &UnreachableError{"the running pipeline cannot be reached", err}
+		}
+		if !pause(ctx, 100*time.Millisecond) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// attach looks at the stream of the process that has the directory.
+func (v *verifier) attach(ctx context.Context, dir string) error {
+	r, err := pipeline.ReadRunFile(v.cfg.StateDir)
+	if err != nil {
+		return err
+	}
+	a, err := embedded.Attach(ctx, dir, r.Stream)
+	if err != nil {
+		return err
+	}
+	v.log, v.running = a, r
+	return nil
+}
+
+// openLake opens the lake's directory, if the configuration has one.
+func (v *verifier) openLake() error {
+	if v.cfg.Lake == nil {
+		return nil
+	}
+	if _, err := os.Stat(v.cfg.Lake.Dir); errors.Is(err, fs.ErrNotExist) {
+		return nil // nothing was ever written
+	}
+	store, err := objstore.OpenDir(v.cfg.Lake.Dir)
+	if err != nil {
+		return &UnreachableError{"the lake cannot be opened", err}
+	}
+	v.lake = store
+	return nil
+}

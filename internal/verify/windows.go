@@ -1,0 +1,5 @@
+package verify
+
+import "context"
+
+func (v *verifier) compareWindows(ctx context.Context) error { return nil }
