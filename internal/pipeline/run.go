@@ -80,6 +80,9 @@ func (p *Pipeline) Run(ctx, hard context.Context, grace time.Duration) error {
 func (p *Pipeline) startSide(ctx context.Context, wg *sync.WaitGroup) {
 	wg.Go(func() { p.keepRoom(ctx) })
 	wg.Go(func() { p.report(ctx) })
+	if p.store != nil {
+		wg.Go(func() { p.checkStore(ctx) })
+	}
 	if p.listener == nil {
 		return
 	}
@@ -92,6 +95,27 @@ func (p *Pipeline) startSide(ctx context.Context, wg *sync.WaitGroup) {
 			p.logger.Error("http server ended", "error", err)
 		}
 	})
+}
+
+// checkStore says once what is wrong with the window store's settings, as soon
+// as it answers. A store that is down holds the windows back and nothing else.
+func (p *Pipeline) checkStore(ctx context.Context) {
+	for {
+		found, err := p.store.Preflight(ctx)
+		if err == nil {
+			for _, w := range found.Warnings {
+				p.logger.Warn("window store", "version", found.Version, "warning", w)
+			}
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		p.logger.Warn("window store cannot be checked", "error", err)
+		if !pause(ctx, time.Minute) {
+			return
+		}
+	}
 }
 
 // retryShard ends the pause of a shard that waits after an error.

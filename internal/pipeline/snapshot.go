@@ -33,7 +33,7 @@ func (p *Pipeline) Snapshot() status.Snapshot {
 	}
 	for _, w := range p.lakes {
 		st := w.Status()
-		l := status.Lake{View: st.View, Layout: st.Layout, Rows: st.Rows, Files: st.Files, Bytes: st.Bytes, LastCommit: st.LastCommit}
+		l := status.Lake{View: st.View, Layout: st.Layout, Rows: st.Rows, Files: st.Files, Bytes: st.Bytes, Duplicates: st.Duplicates, LastCommit: st.LastCommit}
 		if st.Err != nil {
 			l.Error = st.Err.Error()
 		}

@@ -50,7 +50,7 @@ func openState(dir string) (*stateDir, error) {
 		return nil, err
 	}
 	s := &stateDir{path: path, lock: lock}
-	if err := s.checkVersion(); err != nil {
+	if err := errors.Join(s.sweep(), s.checkVersion()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -79,6 +79,21 @@ func lockFile(name string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// sweep removes temporary files that a killed process left. The lock is held.
+func (s *stateDir) sweep() error {
+	left, err := filepath.Glob(filepath.Join(s.path, tempPattern))
+	for _, name := range left {
+		err = errors.Join(err, os.Remove(name))
+	}
+	if err != nil {
+		return fmt.Errorf("sweep temporary files: %w", err)
+	}
+	return nil
+}
+
+// tempPattern names files that are being written.
+const tempPattern = ".tmp-*"
 
 // checkVersion writes VERSION into a new directory and refuses a newer one.
 func (s *stateDir) checkVersion() error {
@@ -117,7 +132,7 @@ func (s *stateDir) token() (string, error) {
 
 // writeFile writes a file whole or not at all, and durably.
 func writeFile(name string, b []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
+	f, err := os.CreateTemp(filepath.Dir(name), tempPattern)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}

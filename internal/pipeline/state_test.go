@@ -46,6 +46,22 @@ func TestStateDir_RefusesANewerOrForeignVersion(t *testing.T) {
 	}
 }
 
+func TestStateDir_SweepsWhatAKilledProcessLeft(t *testing.T) {
+	dir := t.TempDir()
+	left := filepath.Join(dir, ".tmp-123")
+	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openState(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("temporary file after open: %v, want it gone", err)
+	}
+}
+
 func TestStateDir_KeepsItsToken(t *testing.T) {
 	s, err := openState(t.TempDir())
 	if err != nil {

@@ -38,13 +38,14 @@ var metricNames = []struct {
 	{"tailwater_windows_closed_total", "Windows closed.", []string{"metric"}},
 	{"tailwater_window_groups", "Groups in open and retained windows.", []string{"metric"}},
 	{"tailwater_window_late_rows_total", "Events of windows that their partition's watermark had passed.", []string{"metric"}},
-	{"tailwater_window_events_total", "Events counted into windows.", []string{"metric"}},
-	{"tailwater_window_duplicates_total", "Events that stood in the stream before and were not counted again.", []string{"metric"}},
+	{"tailwater_window_merges_total", "Batches sent to the window store, by outcome.", []string{"metric", "outcome"}},
+	{"tailwater_window_behind_records", "Records of the stream that a metric has not merged yet.", []string{"metric"}},
 	{"tailwater_window_failed", "1 while a metric does not move because of an error.", []string{"metric"}},
 	{"tailwater_lake_commit_timestamp_seconds", "When a batch of the lake table was last committed.", []string{"view", "layout"}},
 	{"tailwater_lake_rows_total", "Rows committed to the lake.", []string{"view", "layout"}},
 	{"tailwater_lake_files_total", "Files committed to the lake.", []string{"view", "layout"}},
 	{"tailwater_lake_bytes_total", "Bytes committed to the lake.", []string{"view", "layout"}},
+	{"tailwater_lake_duplicates_total", "Events that stood in the stream before and were not written again.", []string{"view", "layout"}},
 	{"tailwater_lake_failed", "1 while a lake table does not move because of an error.", []string{"view", "layout"}},
 	{"tailwater_stream_bytes", "Bytes that the embedded stream holds on disk.", nil},
 	{"tailwater_stream_paused", "1 while readers wait for room in the stream.", nil},
@@ -82,8 +83,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		e.counter("tailwater_windows_closed_total", float64(m.Closed), m.Metric)
 		e.gauge("tailwater_window_groups", float64(m.Groups), m.Metric)
 		e.counter("tailwater_window_late_rows_total", float64(m.Late), m.Metric)
-		e.counter("tailwater_window_events_total", float64(m.Events), m.Metric)
-		e.counter("tailwater_window_duplicates_total", float64(m.Duplicates), m.Metric)
+		e.counter("tailwater_window_merges_total", float64(m.Flushes), m.Metric, "taken")
+		e.counter("tailwater_window_merges_total", float64(m.Refused), m.Metric, "refused")
+		e.gauge("tailwater_window_behind_records", float64(m.Behind), m.Metric)
 		e.gauge("tailwater_window_failed", truth(m.Error != ""), m.Metric)
 	}
 	for _, l := range s.Lake {
@@ -91,6 +93,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		e.counter("tailwater_lake_rows_total", float64(l.Rows), l.View, l.Layout)
 		e.counter("tailwater_lake_files_total", float64(l.Files), l.View, l.Layout)
 		e.counter("tailwater_lake_bytes_total", float64(l.Bytes), l.View, l.Layout)
+		e.counter("tailwater_lake_duplicates_total", float64(l.Duplicates), l.View, l.Layout)
 		e.gauge("tailwater_lake_failed", truth(l.Error != ""), l.View, l.Layout)
 	}
 	e.gauge("tailwater_stream_bytes", float64(s.Stream.Bytes))

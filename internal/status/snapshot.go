@@ -112,19 +112,25 @@ type Metric struct {
 	Closed    uint64    `json:"windows_closed"`
 	Groups    int64     `json:"groups"`
 	Late      uint64    `json:"late_rows"`
-	Events    uint64    `json:"events"`
-	// Duplicates counts events of the stream that the acceptance rule dropped.
-	Duplicates uint64 `json:"duplicates"`
-	Error      string `json:"error,omitempty"`
+	// Refused counts batches that were folded again because the store stood
+	// elsewhere; Flushes those that it took.
+	Refused uint64 `json:"refused"`
+	Flushes uint64 `json:"flushes"`
+	// Behind is how many records of the stream are not merged yet.
+	Behind int64  `json:"behind"`
+	Error  string `json:"error,omitempty"`
 }
 
 // Lake is one (view, layout) of the lake.
 type Lake struct {
-	View       string    `json:"view"`
-	Layout     string    `json:"layout"`
-	Rows       uint64    `json:"rows"`
-	Files      uint64    `json:"files"`
-	Bytes      uint64    `json:"bytes"`
+	View   string `json:"view"`
+	Layout string `json:"layout"`
+	Rows   uint64 `json:"rows"`
+	Files  uint64 `json:"files"`
+	Bytes  uint64 `json:"bytes"`
+	// Duplicates counts events that stood in the stream before and were not
+	// written again.
+	Duplicates uint64    `json:"duplicates"`
 	LastCommit time.Time `json:"last_commit,omitzero"`
 	Error      string    `json:"error,omitempty"`
 }
