@@ -34,3 +34,20 @@ func masked(m view.Mask, c *change.Column, v cell) cell {
 	}
 	return null
 }
+
+// shows reports whether a column of a view may show a masked one. What it is
+// made of is decided by its text: a name of a masked column in it is enough.
+func shows(def *view.Definition, column string) bool {
+	text := column
+	for _, it := range def.Select {
+		if change.EqualFold(it.Name, column) && strings.TrimSpace(it.Expr) != "" {
+			text = it.Expr
+		}
+	}
+	for name := range def.Masking {
+		if strings.Contains(strings.ToLower(text), strings.ToLower(name)) {
+			return true
+		}
+	}
+	return false
+}

@@ -121,9 +121,10 @@ type Result struct {
 	Found       int64        `json:"found"`
 	Differences []Difference `json:"differences"`
 	// Notes say what was not compared, and why.
-	Notes   []string `json:"notes,omitempty"`
-	Passes  int      `json:"passes"`
-	Seconds float64  `json:"seconds"`
+	Notes []string `json:"notes,omitempty"`
+	// Passes is how often the stream of a view was read for its rows, at most.
+	Passes  int     `json:"passes"`
+	Seconds float64 `json:"seconds"`
 }
 
 // Compared reports whether anything was compared at all.

@@ -143,6 +143,8 @@ type pass struct {
 // run compares the view in as many passes as memory asks for.
 func (r *rows) run(ctx context.Context) error {
 	todo := []keyRange{allKeys}
+	passes := 0
+	defer func() { r.v.result.Passes = max(r.v.result.Passes, passes) }()
 	for first := true; len(todo) > 0; first = false {
 		p := &pass{keys: todo[0], entries: make(map[string]map[uint64]entry)}
 		for id := range r.servers {
@@ -151,7 +153,7 @@ func (r *rows) run(ctx context.Context) error {
 		if err := r.fold(ctx, p); err != nil {
 			return err
 		}
-		r.v.passes.Add(1)
+		passes++
 		if first {
 			r.events.Store(p.events)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"tailwater/internal/config"
@@ -78,7 +77,6 @@ type verifier struct {
 	lake     objstore.Store
 	findings findings
 	progress progress
-	passes   atomic.Int64
 	result   Result
 }
 
@@ -106,7 +104,6 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if r.Differences == nil {
 		r.Differences = []Difference{}
 	}
-	r.Passes = int(v.passes.Load())
 	r.Seconds = time.Since(started).Seconds()
 	return r, nil
 }

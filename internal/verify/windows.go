@@ -1,5 +1,298 @@
 package verify
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
-func (v *verifier) compareWindows(ctx context.Context) error { return nil }
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// rereads bounds how often a window is read again that differs: late rows may
+// revise it while it is looked at.
+const rereads = 3
+
+// windows reads what is in the window store, with a client that knows nothing
+// but docs/format/redis-keys.md.
+type windows struct {
+	v      *verifier
+	client *goredis.Client
+	prefix string
+}
+
+// compareWindows holds every window of every metric against a fold of the stream.
+func (v *verifier) compareWindows(ctx context.Context) error {
+	if v.cfg.Windows == nil || len(v.cfg.Windows.Metrics) == 0 {
+		return nil
+	}
+	url := v.cfg.Windows.Store.URL.Reveal()
+	if v.cfg.Windows.Store.Type == "embedded" {
+		if v.running == nil || v.running.Redis == "" {
+			v.findings.note("windows were not compared: the embedded store lives in the pipeline's process, and none runs")
+			return nil
+		}
+		url = v.running.Redis
+	}
+	o, err := goredis.ParseURL(url)
+	if err != nil {
+		return &UnreachableError{What: "windows.store.url is no address of Redis"}
+	}
+	w := &windows{v: v, client: goredis.NewClient(o), prefix: v.cfg.Windows.Store.Prefix}
+	defer w.client.Close()
+	if err := w.client.Ping(ctx).Err(); err != nil {
+		return &UnreachableError{"the window store at " + o.Addr + " cannot be reached", err}
+	}
+	var views []string
+	for i := range v.cfg.Windows.Metrics {
+		views = append(views, v.cfg.Windows.Metrics[i].View)
+	}
+	slices.Sort(views)
+	for _, view := range slices.Compact(views) {
+		if err := w.view(ctx, view); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// view compares the metrics of one view. Windows that differ are compared again
+// with a fold that goes on to the stream's new end.
+func (w *windows) view(ctx context.Context, view string) error {
+	f, err := w.v.newFolding(ctx, view)
+	if err != nil {
+		return err
+	}
+	for _, m := range f.metrics {
+		floor, err := w.floor(ctx, m)
+		if err != nil {
+			return err
+		}
+		m.from = max(m.from, floor*1e6) // what lies below is not folded
+	}
+	for try := 1; ; try++ {
+		if err := f.read(ctx); err != nil {
+			return err
+		}
+		if err := w.await(ctx, f); err != nil {
+			return err
+		}
+		var c, open windowCount
+		for _, m := range f.metrics {
+			if err := w.metric(ctx, m, &c, &open); err != nil {
+				return err
+			}
+		}
+		bounds, err := w.v.log.Bounds(ctx, f.topic.Name)
+		if err != nil {
+			return fmt.Errorf("read the bounds of topic %s: %w", f.topic.Name, err)
+		}
+		// What was read while the stream did not move is exactly the fold.
+		still := slices.Equal(bounds, f.topic.bounds)
+		if still {
+			c.join(&open)
+		} else {
+			c.skipped += open.windows
+		}
+		if still || len(c.differences) == 0 || try > rereads {
+			w.finish(&c, f)
+			return nil
+		}
+		f.topic.bounds = bounds
+		if !pause(ctx, 200*time.Millisecond) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// windowCount is what one comparison of a view's windows gave.
+type windowCount struct {
+	windows, values, skipped int64
+	differences              []Difference
+}
+
+func (c *windowCount) join(d *windowCount) {
+	c.windows += d.windows
+	c.values += d.values
+	c.skipped += d.skipped
+	c.differences = append(c.differences, d.differences...)
+}
+
+func (w *windows) finish(c *windowCount, f *folding) {
+	r := &w.v.result
+	r.WindowsCompared += c.windows
+	r.ValuesCompared += c.values
+	r.SkippedWindows += c.skipped
+	if len(w.v.o.Only) > 0 && !hasPart(w.v.o.Only, "rows") {
+		r.Events += int64(f.n)
+	}
+	for _, d := range c.differences {
+		w.v.findings.add(d)
+	}
+}
+
+func (w *windows) key(m *metric, rest string) string { return w.prefix + "{" + m.Name + "}:" + rest }
+
+// await waits until every metric has stored positions at or behind the end of
+// the fold.
+func (w *windows) await(ctx context.Context, f *folding) error {
+	w.v.progress.begin("waiting for the windows", int64(len(f.metrics)))
+	limit, cancel := context.WithTimeout(ctx, w.v.o.Timeout)
+	defer cancel()
+	for _, m := range f.metrics {
+		for {
+			lacks, err := w.behind(ctx, m, f)
+			if err != nil {
+				return &UnreachableError{"the window store cannot be read", err}
+			}
+			if lacks == "" {
+				break
+			}
+			if !pause(limit, 50*time.Millisecond) {
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				return &UnreachableError{What: fmt.Sprintf("metric %s: %s after %s; see `tailwater status`, or wait longer with --timeout", m.Name, lacks, w.v.o.Timeout)}
+			}
+		}
+		w.v.progress.add(1)
+	}
+	return nil
+}
+
+// behind says what a metric's stored positions lack; empty is nothing.
+func (w *windows) behind(ctx context.Context, m *metric, f *folding) (string, error) {
+	generation, err := w.client.HGet(ctx, w.key(m, "gen"), "current").Result()
+	if errors.Is(err, goredis.Nil) {
+		return "it has no windows yet", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	state, err := w.client.HGetAll(ctx, w.key(m, "s:"+generation)).Result()
+	if err != nil {
+		return "", err
+	}
+	for p, end := range f.at {
+		text := state["p:"+strconv.Itoa(p)]
+		incarnation, offset, _ := strings.Cut(text, " ")
+		n, err := strconv.ParseInt(offset, 10, 64)
+		if end > 0 && (err != nil || incarnation != f.topic.Incarnation || n < end) {
+			return fmt.Sprintf("partition %d is at %q, the stream's end is %d", p, text, end), nil
+		}
+	}
+	return "", nil
+}
+
+// floor returns the start, in seconds, below which a metric keeps no windows.
+func (w *windows) floor(ctx context.Context, m *metric) (int64, error) {
+	generation, err := w.client.HGet(ctx, w.key(m, "gen"), "current").Result()
+	if err == nil {
+		var floor int64
+		if floor, err = w.client.HGet(ctx, w.key(m, "s:"+generation), "floor").Int64(); err == nil {
+			return floor, nil
+		}
+	}
+	if errors.Is(err, goredis.Nil) {
+		return 0, nil
+	}
+	return 0, &UnreachableError{"the window store cannot be read", err}
+}
+
+// metric compares the windows of one metric; open ones change with every row
+// and are counted apart.
+func (w *windows) metric(ctx context.Context, m *metric, c, open *windowCount) error {
+	starts, err := w.client.ZRange(ctx, w.key(m, "windows"), 0, -1).Result()
+	if err != nil {
+		return &UnreachableError{"the window store cannot be read", err}
+	}
+	seen := make(map[int64]bool)
+	for _, text := range starts {
+		seconds, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			c.differ(m, text, Difference{Text: "the name of the window is no number"})
+			continue
+		}
+		start := seconds * 1e6
+		seen[start] = true
+		state, values, err := w.read(ctx, m, text)
+		if err != nil {
+			return &UnreachableError{"the window store cannot be read", err}
+		}
+		switch {
+		case state == "lost" || start < m.from:
+			c.skipped++
+		case state == "open":
+			open.compare(m, start, values)
+		default:
+			c.compare(m, start, values)
+		}
+	}
+	floor, err := w.floor(ctx, m)
+	if err != nil {
+		return err
+	}
+	for _, start := range slices.Sorted(maps.Keys(m.cells)) {
+		if !seen[start] && start >= m.from && start/1e6 >= floor {
+			c.differ(m, stamp(start), Difference{Expected: fmt.Sprintf("%d values", len(m.cells[start])), Text: "the window is missing"})
+		}
+	}
+	return nil
+}
+
+// read reads a window's state and values, of one revision.
+func (w *windows) read(ctx context.Context, m *metric, start string) (string, map[string]string, error) {
+	for try := 0; ; try++ {
+		before, err := w.client.HGetAll(ctx, w.key(m, "meta:"+start)).Result()
+		if err != nil {
+			return "", nil, err
+		}
+		values, err := w.client.HGetAll(ctx, w.key(m, "w:"+start)).Result()
+		if err != nil {
+			return "", nil, err
+		}
+		after, err := w.client.HGetAll(ctx, w.key(m, "meta:"+start)).Result()
+		if err != nil {
+			return "", nil, err
+		}
+		if maps.Equal(before, after) || try == 10 {
+			return after["state"], values, nil
+		}
+	}
+}
+
+func stamp(micros int64) string { return time.UnixMicro(micros).UTC().Format(time.RFC3339) }
+
+// compare holds the values of one window against the fold.
+func (c *windowCount) compare(m *metric, start int64, have map[string]string) {
+	c.windows++
+	want := m.cells[start]
+	for _, group := range slices.Sorted(maps.Keys(want)) {
+		c.values++
+		got, ok := have[group]
+		expected := want[group].text(m.Value)
+		if got == "overflow" || ok && canonicalNumber(got) == expected {
+			continue
+		}
+		c.differ(m, stamp(start), Difference{Group: group, Expected: expected, Actual: clip(got)})
+	}
+	for _, group := range slices.Sorted(maps.Keys(have)) {
+		if want[group] == nil {
+			c.values++
+			c.differ(m, stamp(start), Difference{Group: group, Actual: clip(have[group]), Text: "the stream has no event of this group"})
+		}
+	}
+}
+
+// differ keeps a difference.
+func (c *windowCount) differ(m *metric, window string, d Difference) {
+	d.Kind, d.Part, d.View, d.Metric, d.Window = Window, "windows", m.View, m.Name, window
+	if d.Group = clip(d.Group); m.secret && d.Group != "" {
+		d.Group = "***"
+	}
+	c.differences = append(c.differences, d)
+}

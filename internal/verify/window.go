@@ -1,0 +1,299 @@
+package verify
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"tailwater/change"
+	"tailwater/internal/config"
+	"tailwater/internal/expr"
+	"tailwater/stream"
+)
+
+// metric is a metric of the configuration, folded anew.
+type metric struct {
+	config.ResolvedMetric
+	size int64 // microseconds
+	// where is the condition, columns what it is compiled against.
+	where   *expr.Value
+	columns []change.Column
+	shards  []string
+	cells   map[int64]map[string]*total
+	// from is the start of the first window that the stream has whole.
+	from int64
+	// secret says that a group shows a masked column.
+	secret bool
+}
+
+// total is a value of one window and group.
+type total struct {
+	rows, values int64
+	sum          big.Rat
+}
+
+// text is the value as decimal text without digits that mean nothing.
+func (t *total) text(a config.Aggregate) string {
+	switch {
+	case a.Func == "count":
+		return strconv.FormatInt(t.rows, 10)
+	case t.values == 0:
+		return "null"
+	}
+	return canonicalNumber(t.sum.FloatString(maxScale))
+}
+
+// maxScale is the most digits that MySQL keeps behind the point.
+const maxScale = 30
+
+func newMetric(m config.ResolvedMetric, columns map[string]change.Column) (*metric, error) {
+	out := &metric{ResolvedMetric: m, size: m.Size.Microseconds(), cells: make(map[int64]map[string]*total)}
+	if m.Where == "" {
+		return out, nil
+	}
+	for _, c := range columns {
+		out.columns = append(out.columns, c)
+	}
+	slices.SortFunc(out.columns, func(a, b change.Column) int { return strings.Compare(a.Name, b.Name) })
+	v, err := expr.CompileValue("("+string(m.Where)+") ? true : false", out.columns)
+	if err != nil {
+		return nil, fmt.Errorf("metric %s: where: %w", m.Name, err)
+	}
+	out.where = v
+	return out, nil
+}
+
+// add folds one event. late says whether the event's window had ended before.
+func (m *metric) add(e *event, late func(end int64) bool) error {
+	if e.op == change.Read {
+		return nil
+	}
+	if ok, err := m.takes(e); err != nil || !ok {
+		return err
+	}
+	start := e.micros - e.micros%m.size
+	if start < m.from {
+		return nil
+	}
+	if m.OnLate == "drop" && late(start+m.size) {
+		return nil
+	}
+	group := []byte{'['}
+	for i, name := range m.GroupBy {
+		if i > 0 {
+			group = append(group, ',')
+		}
+		raw, ok := e.raw[name]
+		if !ok {
+			raw = json.RawMessage("null")
+		}
+		group = append(group, raw...)
+	}
+	group = append(group, ']')
+	t := m.cell(start, string(group))
+	t.rows++
+	if m.Value.Func == "count" {
+		return nil
+	}
+	c, _, err := e.get(m.Value.Column)
+	if err != nil || c.null {
+		return err
+	}
+	n, ok := new(big.Rat).SetString(c.text)
+	if !ok {
+		return fmt.Errorf("column %s is no number", m.Value.Column)
+	}
+	t.values++
+	t.sum.Add(&t.sum, n)
+	return nil
+}
+
+func (m *metric) cell(start int64, group string) *total {
+	w := m.cells[start]
+	if w == nil {
+		w = make(map[string]*total)
+		m.cells[start] = w
+	}
+	t := w[group]
+	if t == nil {
+		t = new(total)
+		w[group] = t
+	}
+	return t
+}
+
+// takes evaluates the condition. A column that the event does not have is NULL.
+func (m *metric) takes(e *event) (bool, error) {
+	if m.where == nil {
+		return true, nil
+	}
+	row := make(expr.Texts, len(m.columns))
+	for _, i := range m.where.Columns() {
+		c := &m.columns[i]
+		raw, ok := e.raw[c.Name]
+		if !ok {
+			raw = json.RawMessage("null")
+		}
+		if c.Type == change.JSON && raw[0] == '"' {
+			plain, err := plainJSON(raw)
+			if err != nil {
+				return false, err
+			}
+			raw = json.RawMessage(plain.text)
+		}
+		row[i] = raw
+	}
+	out, err := m.where.AppendJSON(nil, &row)
+	return string(out) == "true", err
+}
+
+// folding is the reading of one view's topic for its metrics.
+type folding struct {
+	v       *verifier
+	topic   *topic
+	metrics []*metric
+	marks   []marks
+	at      []int64
+	n       int
+}
+
+// newFolding prepares the metrics of a view.
+func (v *verifier) newFolding(ctx context.Context, view string) (*folding, error) {
+	t, err := openTopic(ctx, v.log, topicName(v.cfg, view))
+	if err != nil {
+		return nil, err
+	}
+	stored, err := v.log.Schemas(ctx, view)
+	if err != nil {
+		return nil, fmt.Errorf("read the schemas of view %s: %w", view, err)
+	}
+	f := &folding{v: v, topic: t}
+	for _, b := range t.bounds {
+		f.marks, f.at = append(f.marks, make(marks)), append(f.at, b.First)
+	}
+	columns := newSchemas(stored).columns()
+	for _, m := range v.cfg.Windows.Metrics {
+		if m.View != view || len(columns) == 0 {
+			continue
+		}
+		made, err := newMetric(m, columns)
+		if err != nil {
+			return nil, err
+		}
+		made.shards, made.secret = v.shardsOf(view), v.secretGroup(&m)
+		f.metrics = append(f.metrics, made)
+	}
+	return f, nil
+}
+
+// read folds the records up to the topic's captured end.
+func (f *folding) read(ctx context.Context) error {
+	spans := make(map[int32]span)
+	var n int64
+	for p, b := range f.topic.bounds {
+		spans[int32(p)] = span{f.at[p], b.Next}
+		n += b.Next - f.at[p]
+	}
+	f.v.progress.begin("folding the stream into windows", n)
+	err := readSpans(ctx, f.v.log, f.topic.Name, spans, func(r *stream.Record) error {
+		f.v.progress.add(1)
+		return f.record(r)
+	})
+	if err != nil {
+		return err
+	}
+	for p, b := range f.topic.bounds {
+		f.at[p] = b.Next
+	}
+	return nil
+}
+
+// record folds one record.
+func (f *folding) record(r *stream.Record) error {
+	m := f.marks[r.Partition]
+	_, heard := m[r.Shard]
+	low := make([]int64, len(f.metrics))
+	if r.Kind == stream.Event {
+		for i, x := range f.metrics {
+			low[i] = m.watermark(x.shards)
+		}
+	}
+	ok, _ := m.accept(r)
+	if !ok {
+		return nil
+	}
+	if !heard && f.topic.bounds[r.Partition].First > 0 {
+		for _, x := range f.metrics {
+			x.from = max(x.from, r.Watermark+time.Minute.Microseconds())
+		}
+	}
+	if r.Kind != stream.Event {
+		return nil
+	}
+	e, err := decodeEvent(r)
+	if err != nil {
+		f.v.findings.add(Difference{Kind: Unreadable, Part: "windows", Shard: r.Shard, Where: at(r), LSN: r.LSN.String(), Text: err.Error()})
+		return nil
+	}
+	f.n++
+	for i, x := range f.metrics {
+		lateness := x.Lateness.Microseconds()
+		err := x.add(e, func(end int64) bool { return low[i] > 0 && end <= low[i]-lateness })
+		if err != nil {
+			return fmt.Errorf("metric %s, %s: %w", x.Name, at(r), err)
+		}
+	}
+	return nil
+}
+
+// watermark is the lowest of the shards' watermarks, 0 when one was never heard.
+func (m marks) watermark(shards []string) int64 {
+	low := int64(0)
+	for i, s := range shards {
+		k, ok := m[s]
+		if !ok || k.watermark == 0 {
+			return 0
+		}
+		if i == 0 || k.watermark < low {
+			low = k.watermark
+		}
+	}
+	return low
+}
+
+// shardsOf lists the shards that write to a view.
+func (v *verifier) shardsOf(view string) []string {
+	var out []string
+	for i := range v.cfg.Views {
+		for j := range v.cfg.Sources {
+			if v.cfg.Views[i].Name == view && v.cfg.Sources[j].Name == v.cfg.Views[i].Source {
+				for _, s := range v.cfg.Sources[j].Shards {
+					out = append(out, s.ID)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// secretGroup reports whether the groups of a metric may show a masked column:
+// one of them is masked, or is computed in a view that masks any.
+func (v *verifier) secretGroup(m *config.ResolvedMetric) bool {
+	for i := range v.cfg.Views {
+		def := &v.cfg.Views[i]
+		if def.Name != m.View || len(def.Masking) == 0 {
+			continue
+		}
+		for _, g := range m.GroupBy {
+			if shows(def, g) {
+				return true
+			}
+		}
+	}
+	return false
+}
