@@ -7,7 +7,7 @@
 // review. CONTRIBUTING.md states the rules for people; each file here holds
 // one group of them:
 //
-//	size.go     lengths of files, functions and parameter lists; test code >= source
+//	size.go     lengths of files, functions and parameter lists; the share of test code
 //	names.go    comments on packages and exported names
 //	imports.go  the arrows of docs/design.md, and the folder of each library
 //	tests.go    no sleep outside virtual time, no skip, nothing that cannot fail
