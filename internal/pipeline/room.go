@@ -61,7 +61,9 @@ func (p *Pipeline) trim(ctx context.Context) error {
 		}
 	}
 	for _, v := range p.windows {
-		lower(v.view, v.saved())
+		if !v.hasNothing() {
+			lower(v.view, v.saved())
+		}
 	}
 	for _, w := range p.lakes {
 		st := w.Status()

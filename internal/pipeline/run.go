@@ -155,6 +155,9 @@ func (p *Pipeline) behind(ctx context.Context) []string {
 	}
 	var left []string
 	for _, v := range p.windows {
+		if v.hasNothing() {
+			continue
+		}
 		if n := missing(ends[v.view], v.saved()); n > 0 {
 			left = append(left, fmt.Sprintf("windows of view %s: %d records", v.view, n))
 		}

@@ -38,6 +38,8 @@ type viewWindows struct {
 	mu     sync.Mutex
 	worker *redis.Worker
 	fault  error
+	// empty says that the view has no schema yet, and so no event.
+	empty bool
 }
 
 // run works until ctx ends. The worker is made anew when the view's columns
@@ -113,7 +115,11 @@ func (v *viewWindows) nextColumns(ctx context.Context, now []change.Column) ([]c
 		if err != nil {
 			return nil, fmt.Errorf("read schemas of view %s: %w", v.view, err)
 		}
-		if cols := mergeColumns(schemas); len(cols) > 0 && !slices.EqualFunc(cols, now, sameColumn) {
+		cols := mergeColumns(schemas)
+		v.mu.Lock()
+		v.empty = len(cols) == 0
+		v.mu.Unlock()
+		if len(cols) > 0 && !slices.EqualFunc(cols, now, sameColumn) {
 			return cols, nil
 		}
 		if !pause(ctx, every) {
@@ -173,6 +179,14 @@ func (v *viewWindows) fail(err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.fault = err
+}
+
+// hasNothing reports whether the view has never had an event: there is nothing
+// to wait for then, and nothing to keep.
+func (v *viewWindows) hasNothing() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.empty
 }
 
 // status is what each metric is doing.
