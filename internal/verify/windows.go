@@ -152,6 +152,9 @@ func (w *windows) await(ctx context.Context, f *folding) error {
 			if lacks == "" {
 				break
 			}
+			if w.v.running == nil {
+				return &UnreachableError{What: fmt.Sprintf("metric %s: %s, and no pipeline runs that could fold the rest: start it", m.Name, lacks)}
+			}
 			if !pause(limit, 50*time.Millisecond) {
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
