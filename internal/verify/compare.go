@@ -12,12 +12,8 @@ import (
 	"tailwater/change"
 )
 
-const (
-	// pageRows is how many rows one SELECT reads.
-	pageRows = 5000
-	// parallelShards bounds how many servers are read at once.
-	parallelShards = 4
-)
+// parallelShards bounds how many servers are read at once.
+const parallelShards = 4
 
 // compare holds the rows of the sources against the entries of a pass.
 func (r *rows) compare(ctx context.Context, p *pass) error {
@@ -78,10 +74,10 @@ func (c *comparison) table(ctx context.Context, p *projection) error {
 	row = newScanRow(columns)
 	order := list(keyColumns(p.table))
 	text := "SELECT " + list(columns) + " FROM " + from(p.table)
-	tail := fmt.Sprintf(" ORDER BY %s LIMIT %d", order, pageRows)
+	tail := fmt.Sprintf(" ORDER BY %s LIMIT %d", order, c.r.v.o.PageRows)
 	after := " WHERE " + behind(keyColumns(p.table)) + tail
 	n, err := c.page(ctx, p, row, text+tail, nil)
-	for err == nil && n == pageRows {
+	for err == nil && n == c.r.v.o.PageRows {
 		args := pageArgs(row, keys)
 		n, err = c.page(ctx, p, row, text+after, args)
 	}

@@ -334,6 +334,7 @@ func (r *rows) apply(p *pass, e *event, hash uint64, describe func() suspect) er
 			return nil
 		}
 		p.n++
+		entries = p.entries[e.shard] // making room has made it anew
 	}
 	next := entry{lsn: lsn, state: old.state}
 	if kind == between {

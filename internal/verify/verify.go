@@ -24,6 +24,8 @@ type Options struct {
 	// MaxKeys bounds how many keys of one view are held at once, and with them
 	// memory: about 100 bytes each. 0 is 2,000,000.
 	MaxKeys int
+	// PageRows is how many rows one SELECT reads. 0 is 5,000.
+	PageRows int
 	// OnProgress, when set, is called every ProgressEvery, and at the end.
 	OnProgress    func(Progress)
 	ProgressEvery time.Duration
@@ -33,6 +35,7 @@ const (
 	defaultTimeout        = 5 * time.Minute
 	defaultMaxDifferences = 100
 	defaultMaxKeys        = 2_000_000
+	defaultPageRows       = 5000
 	// maxAttempts bounds how often a comparison begins again because a table
 	// changed its shape under it.
 	maxAttempts = 4
@@ -48,10 +51,13 @@ func (o *Options) fill() error {
 	if o.MaxKeys == 0 {
 		o.MaxKeys = defaultMaxKeys
 	}
+	if o.PageRows == 0 {
+		o.PageRows = defaultPageRows
+	}
 	if o.ProgressEvery == 0 {
 		o.ProgressEvery = 10 * time.Second
 	}
-	if o.Config == nil || o.Timeout < 0 || o.MaxDifferences < 0 || o.MaxKeys < 0 || o.ProgressEvery < 0 {
+	if o.Config == nil || o.Timeout < 0 || o.MaxDifferences < 0 || o.MaxKeys < 0 || o.PageRows < 0 || o.ProgressEvery < 0 {
 		return errors.New("verify: a configuration is needed, and no bound may be negative")
 	}
 	for _, part := range o.Only {

@@ -1,0 +1,201 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tailwater/internal/testenv"
+)
+
+// kinds is a table with a column of every type. {x} stands for the database.
+const kinds = `CREATE TABLE %s.kinds_%s (
+	name VARCHAR(40) NOT NULL, id INT UNSIGNED NOT NULL, tiny TINYINT, big BIGINT UNSIGNED, medium MEDIUMINT,
+	dec1 DECIMAL(20,6), dec2 DECIMAL(65,30), f FLOAT, d DOUBLE, latin VARCHAR(30) CHARACTER SET latin1, fixed CHAR(8),
+	bin BINARY(6), varb VARBINARY(20), b BLOB, e ENUM('a','it''s','ü'), s SET('x','y','z'), day DATE, t TIME(3),
+	dt DATETIME(6), ts TIMESTAMP(3) NULL, y YEAR, bits BIT(11), doc JSON, secret INT INVISIBLE DEFAULT 7,
+	twice INT GENERATED ALWAYS AS (tiny * 2) STORED, g GEOMETRY,
+	PRIMARY KEY (name, id))`
+
+// kindsValues draws the values of a row of kinds, without name and id.
+func kindsValues(r *rand.Rand) string {
+	maybe := func(s string) string {
+		if r.IntN(8) == 0 {
+			return "NULL"
+		}
+		return s
+	}
+	pick := func(list ...string) string { return maybe(list[r.IntN(len(list))]) }
+	return strings.Join([]string{
+		pick("-128", "0", "127"), pick("18446744073709551615", "9007199254740993", "0"), pick("-8388608", "8388607"),
+		pick("-0.000001", "12345678901234.567890", "0"), pick("-0.1", "12345678901234567890123456789012345.123456789012345678901234567890"),
+		pick("0.1", "3.1415927", "-1e30", "16777216", "1.17549e-38"), pick("0.1", "-2.2250738585072014e-308", "1e300", "123456789.123456789"),
+		pick("'héllo'", "''", "'it''s \\\\ \"x\"'"), pick("'pad'", "''", "'12345678'"),
+		pick("x'000102'", "x'00'", "'abcdef'"), pick("x'00ff00'", "''"), pick("x'deadbeef00'", "''", "REPEAT('z', 700)"),
+		pick("'a'", "'it''s'", "'ü'"), pick("''", "'x,z'", "'y'"), pick("'2026-11-20'", "'0001-01-01'", "'9999-12-31'"),
+		pick("'-838:59:59.000'", "'00:00:00.120'", "'23:59:59.999'"), pick("'2026-11-20 10:10:10.123456'", "'1000-01-01 00:00:00'"),
+		pick("'2026-11-20 10:10:10.120'", "'1970-01-01 00:00:01'"), pick("2026", "1901", "0"), pick("b'10101010101'", "0"),
+		pick(`'{"ship":{"city":"Pune"},"n":[1,2.50,null,"é"]}'`, `'[]'`, `'"text"'`, `'{"ship":null,"x":1e10}'`,
+			"JSON_OBJECT('d', CAST(1.50 AS DECIMAL(5,2)), 't', CAST('2026-01-01' AS DATE), 'f', 1e0)"),
+		pick("1", "2"), pick("ST_GeomFromText('POINT(1 2)', 4326)", "ST_GeomFromText('POINT(-1.5 2)')"),
+	}, ", ")
+}
+
+const kindsColumns = "tiny, big, medium, dec1, dec2, f, d, latin, fixed, bin, varb, b, e, s, day, t, dt, ts, y, bits, doc, secret, g"
+
+const kindsViews = `
+tables:
+  kinds:
+    from: { source: shop, schema: "db_{shard}", table: "kinds_{part}" }
+views:
+  kinds:
+    from: kinds
+    key: [shard, part, name, id]
+  chosen:
+    from: kinds
+    where: (tiny > 0 || tiny == null) && doc.ship.city != 'x'
+    key: [shard, part, name, id]
+    masking: { latin: hash, fixed: truncate(2), dt: hash }
+    masking_salt: "sixteen bytes or more"
+    metadata: { db: false, table: false, schema: false }
+    quote_big: true
+    select: { id: id, name: name, city: doc.ship.city, second: "doc.n[1]", sum: dec1 + 1, big: big, latin: latin, fixed: fixed, dt: dt, none: "coalesce(latin, '-')" }
+  nameless:
+    from: kinds
+    select: { name: name, id: id, tiny: tiny }
+    key: [shard, part, name, id]
+windows:
+  defaults: { size: 1s }
+  metrics:
+    sums: { view: kinds, value: sum(dec1), where: "e == 'a' || doc.n[0] == 1", group_by: [e, y] }
+    counts: { view: chosen, value: count(), group_by: [city] }
+lake: { url: "file://./lake", file: { roll_every: 1s } }
+`
+
+// realFixture is three MySQL servers with kinds on each.
+func realFixture(t *testing.T) (*fixture, []*testenv.Server) {
+	t.Helper()
+	servers := testenv.MySQL(t, 3)
+	f := &fixture{t: t, dir: t.TempDir()}
+	var list strings.Builder
+	for i, s := range servers {
+		s.Exec(t, fmt.Sprintf("CREATE DATABASE db_%02d", i), fmt.Sprintf(kinds, fmt.Sprintf("db_%02d", i), "a"), fmt.Sprintf(kinds, fmt.Sprintf("db_%02d", i), "b"),
+			fmt.Sprintf("CREATE TABLE db_%02d._kinds_a_new (id INT PRIMARY KEY)", i))
+		fmt.Fprintf(&list, "        - { name: %q, host: %s, port: %d, user: %q, password: %q }\n", fmt.Sprintf("%02d", i), s.Host, s.Port, s.ReplUser, s.ReplPassword)
+	}
+	f.configure(list.String(), kindsViews)
+	return f, servers
+}
+
+// writer changes rows of one shard until ctx ends. It tells its first error.
+func writer(ctx context.Context, s *testenv.Server, t *testing.T, shard int) error {
+	db := s.DB(t)
+	r := rand.New(rand.NewPCG(uint64(shard), 7))
+	for n := 0; ctx.Err() == nil; n++ {
+		table := fmt.Sprintf("db_%02d.kinds_%c", shard, "ab"[r.IntN(2)])
+		key := fmt.Sprintf("name = '%s' AND id = %d", []string{"Ä", "b", "C", "déjà"}[r.IntN(4)], r.IntN(60))
+		var text string
+		switch r.IntN(6) {
+		case 0:
+			text = "DELETE FROM " + table + " WHERE " + key
+		case 1:
+			text = fmt.Sprintf("UPDATE IGNORE %s SET id = %d, tiny = -5 WHERE %s", table, r.IntN(60), key)
+		case 2:
+			text = fmt.Sprintf("UPDATE %s SET tiny = %d, dec1 = dec1 + 1, ts = NOW(3) WHERE %s", table, r.IntN(50), key)
+		default:
+			text = fmt.Sprintf("REPLACE INTO %s (name, id, %s) VALUES ('%s', %d, %s), ('%s', %d, %s)", table, kindsColumns,
+				[]string{"Ä", "b", "C", "déjà"}[r.IntN(4)], r.IntN(60), kindsValues(r), "multi", r.IntN(30), kindsValues(r))
+		}
+		if _, err := db.ExecContext(ctx, text); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("%s: %w", text, err)
+		}
+		if !pause(ctx, 3*time.Millisecond) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func TestVerify_RealServersWriteWhileItCompares(t *testing.T) {
+	f, servers := realFixture(t)
+	f.start()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var writers sync.WaitGroup
+	for i, s := range servers {
+		writers.Go(func() {
+			if err := writer(ctx, s, t, i); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	compare := func(what string) *Result {
+		r, err := Run(t.Context(), Options{Config: f.cfg, PageRows: 7, Timeout: 30 * time.Second})
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		t.Logf("%s: %+v", what, r)
+		clean(t, r)
+		return r
+	}
+	testenv.Wait(t, 20*time.Second, "some rows", func() error {
+		if n := servers[2].Query(t, "SELECT COUNT(*) FROM db_02.kinds_a")[0][0]; len(n) < 2 {
+			return fmt.Errorf("%s rows", n)
+		}
+		return nil
+	})
+	for range 3 {
+		compare("while rows are written")
+	}
+	servers[0].Exec(t, "ALTER TABLE db_00.kinds_a ADD COLUMN extra INT DEFAULT 3", "ALTER TABLE db_00.kinds_a MODIFY dec1 DECIMAL(24,8)")
+	servers[1].Exec(t, "ALTER TABLE db_01.kinds_b DROP COLUMN twice, MODIFY tiny INT")
+	if r := compare("behind an ALTER TABLE"); r.Unseen == 0 {
+		t.Error("no value is unseen behind a new column")
+	}
+	compare("behind an ALTER TABLE, again")
+	stop()
+	writers.Wait()
+	if r := compare("at rest"); r.Busy != 0 {
+		t.Errorf("%d keys are busy at rest", r.Busy)
+	}
+	f.halt()
+	compare("drained")
+	f.start()
+	hidden(t, f, servers[1])
+}
+
+// hidden changes rows behind the back of the binary log.
+func hidden(t *testing.T, f *fixture, s *testenv.Server) {
+	s.Exec(t, "SET sql_log_bin = 0", "INSERT INTO db_01.kinds_a (name, id, tiny) VALUES ('unlogged', 1, 1)",
+		"SET sql_log_bin = 1", "INSERT INTO db_01.kinds_a (name, id, tiny, doc, d) VALUES ('changed', 1, 1, '[1]', 0.1), ('deleted', 1, 1, NULL, 1)",
+		"SET sql_log_bin = 0", "UPDATE db_01.kinds_a SET d = 0.10000000000000002, doc = '[1, 2]' WHERE name = 'changed'", "DELETE FROM db_01.kinds_a WHERE name = 'deleted'")
+	r, err := Run(t.Context(), Options{Config: f.cfg, MaxKeys: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for i := range r.Differences {
+		d := &r.Differences[i]
+		if d.View == "kinds" {
+			got = append(got, fmt.Sprintf("%s %s %s %s %s", d.Kind, d.Table, d.Key, d.Column, d.Expected))
+		}
+	}
+	slices.Sort(got)
+	want := []string{
+		`altered db_01.kinds_a ["01","a","changed","1"] d 0.10000000000000002`,
+		`altered db_01.kinds_a ["01","a","changed","1"] doc [1, 2]`,
+		`extra db_01.kinds_a ["01","a","deleted","1"]  `,
+		`lost db_01.kinds_a ["01","a","unlogged","1"]  `,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if r.Passes < 4 {
+		t.Errorf("%d passes for more keys than are held at once", r.Passes)
+	}
+}
