@@ -50,14 +50,20 @@ func (t *tables) add(body []byte) error {
 		t.open[id] = k
 		return nil
 	}
-	m, err := parseTableMap(body)
+	// A table that nobody follows is counted only, and must not stop the shard
+	// for what its metadata lacks.
+	parse, followed := parseTableShape, t.filter(string(db), string(name))
+	if followed {
+		parse = parseTableMap
+	}
+	m, err := parse(body)
 	if err != nil {
 		return inNamedTable(string(db), string(name), err)
 	}
 	if len(t.known) >= mostKnown {
 		clear(t.known)
 	}
-	k := &knownTable{m: m, followed: t.filter(m.Table().Database, m.Table().Name)}
+	k := &knownTable{m: m, followed: followed}
 	t.known[id], t.open[id] = k, k
 	return nil
 }

@@ -177,7 +177,8 @@ func (p *Pipeline) shard(src *config.ResolvedSource, s config.Shard, views *view
 	o := binlog.Options{
 		Shard: s.ID, User: s.User, Password: s.Password.Reveal(), ServerID: s.ServerID,
 		Position: binlog.PositionMode(src.Position), Start: src.Start.String(), Heartbeat: src.Heartbeat.Every,
-		ReadTimeout: src.ReadTimeout, ConnectTimeout: src.Timeout, Filter: views.follows(s.ID), Logger: p.logger,
+		ReadTimeout: src.ReadTimeout, ConnectTimeout: src.Timeout, Filter: views.follows(s.ID),
+		FollowsDatabase: views.followsDatabase, Logger: p.logger,
 	}
 	if s.Network == "unix" {
 		o.Socket = s.Addr
@@ -193,9 +194,18 @@ func (p *Pipeline) shard(src *config.ResolvedSource, s config.Shard, views *view
 		return nil, err
 	}
 	return &shard{
-		source: src.Name, id: s.ID, addr: s.Addr, stallAfter: src.Heartbeat.StallAfter, reader: r, log: p.log, views: views,
+		source: src.Name, id: s.ID, addr: s.Addr, stallAfter: src.Heartbeat.StallAfter, reader: r, log: p.log, views: views, saved: p.savedSource,
 		batchBytes: p.budget.batch, saveEvery: time.Second, gate: &p.gate, retry: src.Retry,
 		counters: &counters{since: p.o.LagSince.UnixMicro(), lag: &p.streamLag, state: status.Connecting, at: p.started},
 		logger:   p.logger, wake: make(chan struct{}, 1), now: time.Now,
 	}, nil
+}
+
+// savedSource returns the source position that a shard has saved, nil without one.
+func (p *Pipeline) savedSource(id string) ([]byte, error) {
+	pos, found, err := p.log.SavedPosition(id)
+	if err != nil || !found {
+		return nil, err
+	}
+	return pos.Source, nil
 }

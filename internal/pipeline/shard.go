@@ -23,13 +23,15 @@ type shard struct {
 	stallAfter       time.Duration
 	reader           *binlog.Reader
 	log              stream.Log
-	views            *viewSet
-	batchBytes       int
-	saveEvery        time.Duration
-	gate             *gate
-	retry            config.Retry
-	counters         *counters
-	logger           *slog.Logger
+	// saved returns the stored source position of a shard, nil without one.
+	saved      func(shard string) ([]byte, error)
+	views      *viewSet
+	batchBytes int
+	saveEvery  time.Duration
+	gate       *gate
+	retry      config.Retry
+	counters   *counters
+	logger     *slog.Logger
 	// wake ends a pause at once.
 	wake chan struct{}
 	now  func() time.Time
@@ -94,7 +96,7 @@ func (s *shard) ended(err error) {
 // session is one life of the reader: from the claim of an epoch to the last
 // stored position.
 func (s *shard) session(stop, hard context.Context) error {
-	if err := s.reader.Preflight(stop); err != nil {
+	if err := s.preflight(stop); err != nil {
 		return err
 	}
 	session, err := s.log.OpenShard(stop, stream.ShardOptions{Source: s.source, Shard: s.id, Topics: s.views.topics()})
@@ -129,6 +131,16 @@ func (s *shard) session(stop, hard context.Context) error {
 		return perr
 	}
 	return rerr
+}
+
+// preflight asks the server whether it can be followed from where the shard
+// stands, before anything is claimed.
+func (s *shard) preflight(ctx context.Context) error {
+	position, err := s.saved(s.id)
+	if err != nil {
+		return fmt.Errorf("read the position of shard %s: %w", s.id, err)
+	}
+	return s.reader.PreflightFrom(ctx, position)
 }
 
 // serverChanged reports whether the server of the recovered position is not

@@ -42,6 +42,11 @@ func (s *viewSet) follows(shard string) func(database, table string) bool {
 	}
 }
 
+// followsDatabase reports whether any view takes tables of a database.
+func (s *viewSet) followsDatabase(database string) bool {
+	return s.matcher.MatchesDatabase(s.source, database)
+}
+
 // boundPlan is a plan with the topic its events go to.
 type boundPlan struct {
 	plan   *view.Plan

@@ -66,3 +66,15 @@ func (m *Matcher) Match(source, _, database, table string) []Match {
 	}
 	return out
 }
+
+// MatchesDatabase reports whether any view takes tables of a database of a
+// source.
+func (m *Matcher) MatchesDatabase(source, database string) bool {
+	for i := range m.entries {
+		e := &m.entries[i]
+		if e.def.Source == source && e.database.match(database, make(map[string]string)) {
+			return true
+		}
+	}
+	return false
+}

@@ -133,3 +133,18 @@ func TestValidate_PatternsAndKeys(t *testing.T) {
 		t.Errorf("a view of all columns has problems: %v", got)
 	}
 }
+
+func TestMatcher_KnowsItsDatabases(t *testing.T) {
+	m, err := NewMatcher([]*Definition{{Name: "v", Source: "s", Database: "shop_{db}", Table: "orders"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		source, database string
+		want             bool
+	}{{"s", "shop_03", true}, {"s", "shop_", false}, {"s", "xshop_03", false}, {"s", "other", false}, {"t", "shop_03", false}} {
+		if got := m.MatchesDatabase(c.source, c.database); got != c.want {
+			t.Errorf("MatchesDatabase(%s, %s) = %v, want %v", c.source, c.database, got, c.want)
+		}
+	}
+}
