@@ -33,9 +33,10 @@ type publisherOptions struct {
 	Gate func(ctx context.Context) error
 	// Counters are the shard's, over all its sessions.
 	Counters *counters
-	// ServerChanged is set when the server is not the one that the recovered
-	// position was made on: keys of skipped events are then compared.
-	ServerChanged bool
+	// ServerChanged reports whether the server is another one than the
+	// recovered position was made on: keys of skipped events are then compared.
+	// It is asked once, when the reader is connected.
+	ServerChanged func() bool
 	Now           func() time.Time
 }
 
@@ -78,6 +79,8 @@ type publisher struct {
 	lastSave  time.Time
 	beats     heartbeats
 	finish    sync.Once
+	// serverChanged is Options.ServerChanged, asked once.
+	serverChanged func() bool
 }
 
 var _ binlog.Handler = (*publisher)(nil)
@@ -98,6 +101,7 @@ func newPublisher(o publisherOptions) *publisher {
 	p.lastSave = o.Now()
 	p.beats = newHeartbeats(o.Views.targets, p.lastSave)
 	p.plans.views = o.Views
+	p.serverChanged = sync.OnceValue(o.ServerChanged)
 	return p
 }
 
@@ -161,7 +165,7 @@ func (p *publisher) add(e view.Event) error {
 	t := p.target
 	p.last = e.LSN
 	if p.txSkip != nil {
-		known, err := p.txSkip.take(t.topic, e, p.o.ServerChanged)
+		known, err := p.txSkip.take(t.topic, e, p.serverChanged())
 		if err != nil {
 			return fmt.Errorf("shard %s, transaction %s: %w", p.o.Shard, p.tx.ID, err)
 		}

@@ -121,9 +121,10 @@ func newRig(t *testing.T, session *fakeSession, change func(*publisherOptions)) 
 		counters: &counters{lag: new(status.Latency), state: status.Connecting}}
 	o := publisherOptions{
 		Shard: "00", Session: session, Log: r.log, BatchBytes: 1 << 20, SaveEvery: time.Second, Counters: r.counters,
-		Views: &viewSet{source: "s", matcher: m, targets: []*target{tg}, byDef: map[*view.Definition]*target{def: tg}},
-		Gate:  func(context.Context) error { return nil },
-		Now:   r.now,
+		Views:         &viewSet{source: "s", matcher: m, targets: []*target{tg}, byDef: map[*view.Definition]*target{def: tg}},
+		Gate:          func(context.Context) error { return nil },
+		Now:           r.now,
+		ServerChanged: func() bool { return false },
 	}
 	if change != nil {
 		change(&o)
@@ -298,7 +299,7 @@ func standing(txID string, rows ...uint32) (out []stream.Published) {
 
 func TestPublisher_WhatStandsInTheLogIsNotPublishedAgainEventByEvent(t *testing.T) {
 	s := &fakeSession{recovered: stream.Recovered{Found: true, Skip: append(standing("g1", 1, 3), standing("g9", 1)...)}}
-	r := newRig(t, s, func(o *publisherOptions) { o.ServerChanged, o.SaveEvery = true, 0 })
+	r := newRig(t, s, func(o *publisherOptions) { o.ServerChanged, o.SaveEvery = func() bool { return true }, 0 })
 	r.tx("g1", 3)
 	r.tx("g2", 1)
 	if err := r.p.Finish(); err != nil {
@@ -321,7 +322,7 @@ func TestPublisher_AnotherKeyUnderTheSameNameOnAnotherServerStopsTheShard(t *tes
 		skip := standing("g1", 1)
 		skip[0].KeyHash++
 		s := &fakeSession{recovered: stream.Recovered{Found: true, Skip: skip}}
-		r := newRig(t, s, func(o *publisherOptions) { o.ServerChanged = changed })
+		r := newRig(t, s, func(o *publisherOptions) { o.ServerChanged = func() bool { return changed } })
 		err := r.row(r.begin("g1"), 0)
 		if (err != nil) != changed || changed && !strings.Contains(err.Error(), "go back to the server") {
 			t.Errorf("server changed %v: error = %v", changed, err)

@@ -113,7 +113,7 @@ func (s *shard) session(stop, hard context.Context) error {
 	pub := newPublisher(publisherOptions{
 		Shard: s.id, Session: session, Log: s.log, Views: s.views, BatchBytes: s.batchBytes,
 		SaveEvery: s.saveEvery, Gate: s.gate.wait, Counters: s.counters, Now: s.now,
-		ServerChanged: s.serverChanged(session.Recovered()),
+		ServerChanged: func() bool { return s.serverChanged(session.Recovered()) },
 	})
 	read, cancel := context.WithCancelCause(stop)
 	defer cancel(nil)
