@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 
-	"tailwater/change"
 	"tailwater/internal/objstore"
 	"tailwater/stream"
 )
@@ -40,14 +39,33 @@ type chain struct {
 	marks stream.Marks
 	// open is a manifest at the end of the chain whose .done is missing.
 	open *Manifest
+	// empty says that the chain has neither a manifest nor a low mark.
+	empty bool
 }
 
 // load walks to the end of the chain. The listing tells which manifests there
-// are; only the last one, and one that is not done, are read.
+// are; only the last one, and one that is not done, are read. The low mark is
+// read again behind them: whoever moved it past the manifest that was found
+// has made it void, and its files may be gone for good.
 func (c *chain) load(ctx context.Context) error {
-	if err := c.loadLow(ctx); err != nil {
-		return err
+	for {
+		if err := c.loadLow(ctx); err != nil {
+			return err
+		}
+		if err := c.walk(ctx); err != nil {
+			return err
+		}
+		seen := c.low
+		if err := c.reloadLow(ctx); err != nil {
+			return err
+		}
+		if c.low == seen {
+			return nil
+		}
 	}
+}
+
+func (c *chain) walk(ctx context.Context) error {
 	last, undone, err := c.list(ctx)
 	if err != nil {
 		return err
@@ -56,7 +74,7 @@ func (c *chain) load(ctx context.Context) error {
 		return fmt.Errorf("lake chain %s: manifest %d is not done although %d follows it: objects were removed by hand; restore %s",
 			c.prefix, undone, last, doneKey(c.prefix, undone))
 	}
-	if last < 0 {
+	if c.empty = last < 0 && c.low == 0; last < 0 {
 		return nil
 	}
 	m, err := c.manifest(ctx, last)
@@ -150,40 +168,37 @@ func (c *chain) reloadLow(ctx context.Context) error {
 	if errors.Is(err, objstore.ErrNotFound) {
 		return nil
 	}
+	if err != nil {
+		return err
+	}
 	c.low = low.Offset
-	return err
+	return nil
 }
 
-// finish writes the files of a manifest from its rows, and its .done.
-func (c *chain) finish(ctx context.Context, m *Manifest, rows []row, schemas map[string]*change.Schema) (*Done, error) {
-	w := newFileWriter(m, schemas)
+// finish writes the files of a manifest, and its .done.
+func (c *chain) finish(ctx context.Context, m *Manifest, files []built) (*Done, error) {
 	done := &Done{Version: formatVersion}
-	var buf bytes.Buffer
 	for i, f := range m.Files {
-		buf.Reset()
-		if err := w.write(&buf, m, rows, i); err != nil {
-			return nil, fmt.Errorf("build %s: %w", f.Key, err)
-		}
-		d, err := c.put(ctx, f, buf.Bytes())
+		d, err := c.put(ctx, m, f, files[i].body)
 		if err != nil {
 			return nil, err
 		}
-		d.MinLSN, d.MaxLSN = bounds(rows, i)
+		d.MinLSN, d.MaxLSN = files[i].lo, files[i].hi
 		done.Files = append(done.Files, d)
 	}
 	err := putJSON(ctx, c.store, doneKey(c.prefix, m.First), done)
 	if err != nil && !errors.Is(err, objstore.ErrExists) {
 		return nil, fmt.Errorf("write %s: %w", doneKey(c.prefix, m.First), err)
 	}
-	c.next, c.marks, c.open = m.Last, fromManifestMarks(m.After), nil
+	c.next, c.marks, c.open, c.empty = m.Last, fromManifestMarks(m.After), nil, false
 	return done, nil
 }
 
 // put writes one file; one that is there already is described as it is.
-func (c *chain) put(ctx context.Context, f FileRef, body []byte) (DoneFile, error) {
+func (c *chain) put(ctx context.Context, m *Manifest, f FileRef, body []byte) (DoneFile, error) {
 	err := putNew(ctx, c.store, f.Key, body)
 	if errors.Is(err, objstore.ErrExists) {
-		return c.describe(ctx, f)
+		return c.describe(ctx, m, f, body)
 	}
 	if err != nil {
 		return DoneFile{}, fmt.Errorf("write lake file: %w", err)
@@ -192,32 +207,43 @@ func (c *chain) put(ctx context.Context, f FileRef, body []byte) (DoneFile, erro
 	return DoneFile{Key: f.Key, Bytes: int64(len(body)), Rows: f.Rows, SHA256: hex.EncodeToString(sum[:])}, nil
 }
 
-func (c *chain) describe(ctx context.Context, f FileRef) (DoneFile, error) {
-	r, info, err := c.store.Get(ctx, f.Key)
+// describe describes a file that was there before. Its bytes may differ from
+// ours when another version of the program wrote it, but its rows may not: a
+// file of another batch under this name would lose those of this one.
+func (c *chain) describe(ctx context.Context, m *Manifest, f FileRef, body []byte) (DoneFile, error) {
+	r, _, err := c.store.Get(ctx, f.Key)
 	if err != nil {
 		return DoneFile{}, fmt.Errorf("read lake file: %w", err)
 	}
 	defer r.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, r); err != nil {
+	there, err := io.ReadAll(r)
+	if err != nil {
 		return DoneFile{}, fmt.Errorf("read lake file %s: %w", f.Key, err)
 	}
-	return DoneFile{Key: f.Key, Bytes: info.Size, Rows: f.Rows, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
-}
-
-func bounds(rows []row, dir int) (lo, hi change.LSN) {
-	for i := range rows {
-		if rows[i].dir != dir {
-			continue
-		}
-		if lo.IsZero() || rows[i].lsn.Less(lo) {
-			lo = rows[i].lsn
-		}
-		if hi.Less(rows[i].lsn) {
-			hi = rows[i].lsn
+	if !bytes.Equal(there, body) {
+		if err := isFileOf(there, m, f); err != nil {
+			return DoneFile{}, fmt.Errorf("lake file %s is there and not of this batch: %w; move it away", f.Key, err)
 		}
 	}
-	return lo, hi
+	sum := sha256.Sum256(there)
+	return DoneFile{Key: f.Key, Bytes: int64(len(there)), Rows: f.Rows, SHA256: hex.EncodeToString(sum[:])}, nil
+}
+
+// isFileOf checks that body is the file f of a manifest.
+func isFileOf(body []byte, m *Manifest, f FileRef) error {
+	file, err := openFile(body)
+	if err != nil {
+		return err
+	}
+	for _, kv := range fileMetadata(m) {
+		if got, ok := file.Lookup(kv[0]); !ok || got != kv[1] {
+			return fmt.Errorf("its %s is %q, want %q", kv[0], got, kv[1])
+		}
+	}
+	if file.NumRows() != f.Rows {
+		return fmt.Errorf("it has %d rows, want %d", file.NumRows(), f.Rows)
+	}
+	return nil
 }
 
 // same reports whether two manifests say the same.

@@ -29,16 +29,16 @@ func testSchema() *change.Schema {
 func TestFileWriter_WritesTypedColumnsInViewOrder(t *testing.T) {
 	s := testSchema()
 	print := s.Fingerprint()
-	m := &Manifest{View: "orders", Columns: merge(metadataColumns, s), Codec: Codec{Compression: "zstd"}}
+	m := &Manifest{View: "orders", Columns: merge(metadataColumns, s), Codec: Codec{Compression: "zstd"}, Files: []FileRef{{Key: "f", Rows: 1}}}
 	value := fmt.Sprintf(`{"_op":"c","_shard":"03","_ts_us":1763632210123456,"_lsn":"00","_schema":%q,"id":-42,"amount":-12.50,"city":"K\u00f6ln",`+
 		`"big":18446744073709551615,"wide":-1234567890123456789012345678.0123456789,"day":"2026-11-20","at":"2026-11-20 10:11:12.123",`+
 		`"ts":"2026-11-20T10:11:12.123456Z","raw":"AAEC","ok":true,"d":1.5e3}`, print)
 	w := newFileWriter(m, map[string]*change.Schema{print: s})
-	var buf bytes.Buffer
-	if err := w.write(&buf, m, []row{{value: []byte(value), schema: print}}, 0); err != nil {
+	files, err := w.build([]row{{value: []byte(value), schema: print}})
+	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := pq.OpenFile(bytes.NewReader(buf.Bytes()), int64(buf.Len()))
+	f, err := pq.OpenFile(bytes.NewReader(files[0].body), int64(len(files[0].body)))
 	if err != nil {
 		t.Fatal(err)
 	}

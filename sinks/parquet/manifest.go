@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"tailwater/change"
 	"tailwater/internal/objstore"
@@ -114,15 +115,17 @@ func putJSON(ctx context.Context, s objstore.Store, key string, v any) error {
 }
 
 // putNew writes body under key if nothing is there, and tries again while
-// another writer is at the key.
+// another writer is at the key, at longer and longer intervals.
 func putNew(ctx context.Context, s objstore.Store, key string, body []byte) error {
-	for {
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		err := s.PutNew(ctx, key, bytes.NewReader(body), int64(len(body)))
 		if !errors.Is(err, objstore.ErrConflict) {
 			return err
 		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return fmt.Errorf("put %s: %w", key, errors.Join(context.Cause(ctx), err))
 		}
 	}
 }

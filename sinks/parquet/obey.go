@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
-	"tailwater/change"
 	"tailwater/stream"
-	"tailwater/stream/codec"
 )
 
 // obey builds the files of a manifest that another worker, or this one before
@@ -17,6 +16,9 @@ func (s *session) obey(ctx context.Context, p *part, m *Manifest) error {
 		return fmt.Errorf("lake chain %s: manifest %d speaks of topic %s, incarnation %s, partition %d: not of this place",
 			p.chain.prefix, m.First, m.Topic, m.Incarnation, m.Partition)
 	}
+	if m.Rows == 0 && len(m.Files) == 0 {
+		return s.finish(ctx, p, m, nil)
+	}
 	b, err := s.replay(ctx, m)
 	if err != nil {
 		return fmt.Errorf("lake chain %s, manifest %d: %w", p.chain.prefix, m.First, err)
@@ -24,7 +26,11 @@ func (s *session) obey(ctx context.Context, p *part, m *Manifest) error {
 	if err := s.known.refresh(ctx, s.o.Log, s.o.View, b.prints); err != nil {
 		return err
 	}
-	return s.finish(ctx, p, m, b.rows)
+	files, err := newFileWriter(m, s.known).build(b.rows)
+	if err != nil {
+		return fmt.Errorf("lake chain %s, manifest %d: %w", p.chain.prefix, m.First, err)
+	}
+	return s.finish(ctx, p, m, files)
 }
 
 // replay reads the offsets of a manifest with its marks and its layout.
@@ -45,12 +51,15 @@ func (s *session) replay(ctx context.Context, m *Manifest) (*batch, error) {
 		b.byDir[f.Dir] = i
 	}
 	marks := fromManifestMarks(m.Before)
-	picker := codec.NewPicker(append([]string{"_ts_us", "_schema"}, m.Layout.columns()...))
-	raw := make([][]byte, 2+len(m.Layout.columns()))
+	t := newTaker(&m.Layout)
 	for next := m.First; next < m.Last; {
 		records, err := c.Poll(ctx)
+		if errors.Is(err, stream.ErrOffsetOutOfRange) {
+			return nil, errors.Join(&BehindError{chainPrefix(m.View, m.Layout.Name, m.Incarnation, m.Partition),
+				fmt.Sprintf("the stream has lost offsets %d to %d, which are promised but not written", next, m.Last)}, err)
+		}
 		if err != nil {
-			return nil, errors.Join(errBehind, err)
+			return nil, fmt.Errorf("read %s again: %w", m.Topic, err)
 		}
 		for i := range records {
 			r := &records[i]
@@ -64,51 +73,28 @@ func (s *session) replay(ctx context.Context, m *Manifest) (*batch, error) {
 			if !ok || r.Kind != stream.Event {
 				continue
 			}
-			if err := b.add(r, &m.Layout, picker, raw); err != nil {
+			if err := b.add(r, t); err != nil {
 				return nil, fmt.Errorf("offset %d: %w", r.Offset, err)
 			}
 		}
 	}
+	return b, b.keeps(m, marks)
+}
+
+// keeps checks that what the log gives is what the manifest promises.
+func (b *batch) keeps(m *Manifest, marks stream.Marks) error {
 	if len(b.dirs) != len(m.Files) || int64(len(b.rows)) != m.Rows {
-		return nil, fmt.Errorf("it promises %d rows in %d files, the log gives %d in %d: the stream is not the one it was cut from",
+		return fmt.Errorf("it promises %d rows in %d files, the log gives %d in %d: the stream is not the one it was cut from",
 			m.Rows, len(m.Files), len(b.rows), len(b.dirs))
 	}
-	return b, nil
-}
-
-// findMisfits names the columns that have a value which their type cannot
-// hold. Only dates and times can: a zero or partial date is one.
-func findMisfits(cols []Column, rows []row, schemas map[string]*change.Schema) ([]string, error) {
-	var temporal []Column
-	for _, c := range cols {
-		if c.Source != "" && (c.Kind == KindDate || c.Kind == KindDateTime || c.Kind == KindTimestamp) {
-			temporal = append(temporal, c)
+	counts := b.counts()
+	for i, f := range m.Files {
+		if counts[i] != f.Rows {
+			return fmt.Errorf("it promises %d rows in %s, the log gives %d: the stream is not the one it was cut from", f.Rows, f.Dir, counts[i])
 		}
 	}
-	if len(temporal) == 0 {
-		return nil, nil
+	if !maps.Equal(marks, fromManifestMarks(m.After)) {
+		return fmt.Errorf("the marks behind it are not those that the log gives: the stream is not the one it was cut from")
 	}
-	var names []string
-	w := newFileWriter(&Manifest{Columns: withMisfits(temporal, froms(temporal))}, schemas)
-	seen := make(map[string]bool)
-	for i := range rows {
-		err := w.convert(&rows[i], func(from string) {
-			if !seen[from] {
-				seen[from] = true
-				names = append(names, from)
-			}
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return names, nil
-}
-
-func froms(cols []Column) []string {
-	out := make([]string, len(cols))
-	for i, c := range cols {
-		out[i] = c.From
-	}
-	return out
+	return nil
 }

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,24 +33,22 @@ type Batch struct {
 // hang together is an error.
 func Committed(ctx context.Context, s objstore.Store, view, layout string) iter.Seq2[Batch, error] {
 	return func(yield func(Batch, error) bool) {
-		done := make(map[string]bool)
-		var manifests []chainKey
-		for info, err := range s.List(ctx, "_tailwater/"+view+"/"+layout+"/") {
-			if err != nil {
-				yield(Batch{}, fmt.Errorf("list the chains of view %s: %w", view, err))
-				return
-			}
-			dir := info.Key[:strings.LastIndexByte(info.Key, '/')+1]
-			first, isDone, ok := parseManifestKey(dir, info.Key)
-			switch {
-			case ok && isDone:
-				done[manifestKey(dir, first)] = true
-			case ok:
-				manifests = append(manifests, chainKey{dir, first})
-			}
+		l := listing{store: s, done: make(map[string]bool), low: make(map[string]int64)}
+		if err := l.read(ctx, "_tailwater/"+view+"/"+layout+"/"); err != nil {
+			yield(Batch{}, fmt.Errorf("list the chains of view %s: %w", view, err))
+			return
 		}
-		yieldChains(ctx, s, manifests, done, yield)
+		l.yield(ctx, yield)
 	}
+}
+
+// listing is what stands below the folder of a layout.
+type listing struct {
+	store     objstore.Store
+	manifests []chainKey
+	done      map[string]bool
+	// low is where the chains begin that have a low mark.
+	low map[string]int64
 }
 
 // chainKey is a manifest's place.
@@ -57,20 +57,53 @@ type chainKey struct {
 	first int64
 }
 
-// yieldChains reads the manifests that are done. A manifest that is not is a
-// batch in progress; a .done without its manifest is damage.
-func yieldChains(ctx context.Context, s objstore.Store, manifests []chainKey, done map[string]bool, yield func(Batch, error) bool) {
-	dir, next := "", int64(-1)
-	for _, k := range manifests {
-		if k.dir != dir {
-			dir, next = k.dir, -1
+func (l *listing) read(ctx context.Context, root string) error {
+	for info, err := range l.store.List(ctx, root) {
+		if err != nil {
+			return err
 		}
-		if !done[manifestKey(k.dir, k.first)] {
+		dir := info.Key[:strings.LastIndexByte(info.Key, '/')+1]
+		if info.Key == lowKey(dir) {
+			c := chain{store: l.store, prefix: dir}
+			if err := c.loadLow(ctx); err != nil {
+				return err
+			}
+			l.low[dir] = c.low
 			continue
 		}
-		delete(done, manifestKey(k.dir, k.first))
-		b, err := readBatch(ctx, s, k.dir, k.first)
-		if err == nil && next >= 0 && k.first != next {
+		first, isDone, ok := parseManifestKey(dir, info.Key)
+		switch {
+		case ok && isDone:
+			l.done[manifestKey(dir, first)] = true
+		case ok:
+			l.manifests = append(l.manifests, chainKey{dir, first})
+		}
+	}
+	return nil
+}
+
+// yield reads the manifests that are done. A manifest at a chain's end that is
+// not is a batch in progress; a .done without its manifest is damage. What
+// lies below a low mark is void.
+func (l *listing) yield(ctx context.Context, yield func(Batch, error) bool) {
+	if err := l.orphan(); err != nil {
+		yield(Batch{}, err)
+		return
+	}
+	dir, next := "", int64(0)
+	for i, k := range l.manifests {
+		if k.dir != dir {
+			dir, next = k.dir, l.low[k.dir]
+		}
+		isDone := l.done[manifestKey(k.dir, k.first)]
+		last := i == len(l.manifests)-1 || l.manifests[i+1].dir != dir
+		// A listing is not of one moment: a batch may have been finished, and
+		// the next one too, while it was made.
+		if k.first < l.low[dir] || !isDone && last {
+			continue
+		}
+		b, err := readBatch(ctx, l.store, k.dir, k.first)
+		if err == nil && k.first != next {
 			err = fmt.Errorf("lake chain %s: a batch ends at offset %d and the next begins at %d", dir, next, k.first)
 		}
 		if !yield(b, err) || err != nil {
@@ -78,18 +111,35 @@ func yieldChains(ctx context.Context, s objstore.Store, manifests []chainKey, do
 		}
 		next = b.Manifest.Last
 	}
-	for key := range done {
-		yield(Batch{}, fmt.Errorf("lake manifest %s is missing: its batch was committed", key))
-		return
+}
+
+// orphan returns an error when a .done above the low mark has no manifest.
+func (l *listing) orphan() error {
+	there := make(map[string]bool, len(l.manifests))
+	for _, k := range l.manifests {
+		there[manifestKey(k.dir, k.first)] = true
 	}
+	for _, key := range slices.Sorted(maps.Keys(l.done)) {
+		dir := key[:strings.LastIndexByte(key, '/')+1]
+		first, _, _ := parseManifestKey(dir, key)
+		if !there[key] && first >= l.low[dir] {
+			return fmt.Errorf("lake manifest %s is missing: its batch was committed", key)
+		}
+	}
+	return nil
 }
 
 func readBatch(ctx context.Context, s objstore.Store, dir string, first int64) (Batch, error) {
-	b := Batch{Manifest: new(Manifest), Done: new(Done)}
+	b := Batch{Done: new(Done)}
 	if err := getJSON(ctx, s, doneKey(dir, first), b.Done); err != nil {
 		return Batch{}, err
 	}
-	return b, getJSON(ctx, s, manifestKey(dir, first), b.Manifest)
+	m, err := (&chain{store: s, prefix: dir}).manifest(ctx, first)
+	if err == nil && len(m.Files) != len(b.Done.Files) {
+		err = fmt.Errorf("read %s: it has %d files, its manifest promised %d", doneKey(dir, first), len(b.Done.Files), len(m.Files))
+	}
+	b.Manifest = m
+	return b, err
 }
 
 // FileRow is one row of a file. Values are text: integers and decimals as
@@ -118,20 +168,58 @@ func ReadFile(ctx context.Context, s objstore.Store, d DoneFile, f func(*FileRow
 	if err != nil {
 		return err
 	}
-	file, err := pq.OpenFile(bytes.NewReader(body), int64(len(body)))
+	file, err := openFile(body)
 	if err != nil {
-		return fmt.Errorf("lake file %s: not Parquet: %w", d.Key, err)
+		return fmt.Errorf("lake file %s: %w", d.Key, err)
 	}
 	if file.NumRows() != d.Rows {
 		return fmt.Errorf("lake file %s: %d rows, its batch promised %d", d.Key, file.NumRows(), d.Rows)
 	}
+	if err := readRows(file, f); err != nil {
+		return fmt.Errorf("lake file %s: %w", d.Key, err)
+	}
+	return nil
+}
+
+// readRows calls f for each row of a file. What the library makes of damage,
+// panics included, is an error; a panic of f stays one.
+func readRows(file *pq.File, f func(*FileRow) error) (err error) {
+	calling := false
+	defer func() {
+		if calling {
+			return
+		}
+		if p := recover(); p != nil {
+			err = fmt.Errorf("damaged: %v", p)
+		}
+	}()
 	r := newRowReader(file)
 	for _, g := range file.RowGroups() {
-		if err := r.group(g, f); err != nil {
-			return fmt.Errorf("lake file %s: %w", d.Key, err)
+		err := r.group(g, func(row *FileRow) error {
+			calling = true
+			err := f(row)
+			calling = false
+			return err
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// openFile reads the footer of a Parquet file. The library trusts what it
+// reads, so that a damaged file may make it panic.
+func openFile(body []byte) (f *pq.File, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			f, err = nil, fmt.Errorf("not Parquet: %v", r)
+		}
+	}()
+	if f, err = pq.OpenFile(bytes.NewReader(body), int64(len(body))); err != nil {
+		return nil, fmt.Errorf("not Parquet: %w", err)
+	}
+	return f, nil
 }
 
 func readObject(ctx context.Context, s objstore.Store, d DoneFile) ([]byte, error) {

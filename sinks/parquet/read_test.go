@@ -120,7 +120,7 @@ func TestReadFile_GivesDecimalsAndDatesAsText(t *testing.T) {
 		{9, 2, "-12.50"}, {18, 0, "123456789012345678"}, {38, 10, "-0.0000000001"}, {38, 30, "12345678.123456789012345678901234567890"}, {5, 5, "0.00001"},
 	} {
 		conv := converter{col: Column{Kind: KindDecimal, Precision: c.precision, Scale: c.scale}}
-		v, err := conv.value([]byte(c.text))
+		v, err := conv.value([]byte(c.text), new([]byte))
 		if err != nil {
 			t.Errorf("decimal(%d,%d) of %s: %v", c.precision, c.scale, c.text, err)
 			continue
@@ -130,8 +130,8 @@ func TestReadFile_GivesDecimalsAndDatesAsText(t *testing.T) {
 		}
 	}
 	conv := converter{col: Column{Kind: KindDecimal, Precision: 4, Scale: 2}}
-	for _, s := range []string{"123.45", "1.234", "abc", "", "--1", "1e3"} {
-		if v, err := conv.value([]byte(`"` + s + `"`)); err == nil {
+	for _, s := range []string{"123.45", "1.234", "abc", "", "--1", "1e3", ".", "-", "-.", "1.2.3"} {
+		if v, err := conv.value([]byte(`"`+s+`"`), new([]byte)); err == nil {
 			t.Errorf("decimal(4,2) of %q = %v, want a misfit", s, v)
 		}
 	}

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"tailwater/change"
 	"tailwater/stream"
-	"tailwater/stream/codec"
 )
 
 // emptyEvery is how often a partition without rows gets a batch without files,
@@ -29,8 +27,7 @@ type session struct {
 	schemas  schemas
 	known    knownSchemas
 	held     int
-	picker   *codec.Picker
-	raw      [][]byte
+	taker    *taker
 }
 
 // part is one partition: its chain, and the batch that is being gathered.
@@ -42,27 +39,15 @@ type part struct {
 	marks stream.Marks
 	batch
 	began time.Time
-}
-
-// batch is the rows of one manifest, by directory.
-type batch struct {
-	rows   []row
-	dirs   []string
-	byDir  map[string]int
-	prints map[string]bool
-	bytes  int
-}
-
-func (b *batch) reset() {
-	clear(b.rows)
-	*b = batch{rows: b.rows[:0], byDir: make(map[string]int), prints: make(map[string]bool)}
+	// stale says that what is left of the last poll lies behind a batch of
+	// another worker and is read again.
+	stale bool
 }
 
 // open loads every chain, finishes what is unfinished, and starts to read.
 func (s *session) open(ctx context.Context) error {
 	s.known = make(knownSchemas)
-	s.picker = codec.NewPicker(append([]string{"_ts_us", "_schema"}, s.o.Layout.columns()...))
-	s.raw = make([][]byte, 2+len(s.o.Layout.columns()))
+	s.taker = newTaker(&s.o.Layout)
 	if err := s.schemas.load(ctx); err != nil {
 		return err
 	}
@@ -98,8 +83,13 @@ func (s *session) resume(ctx context.Context, p *part, b stream.Bounds) error {
 	if err := p.chain.load(ctx); err != nil {
 		return err
 	}
+	if p.chain.empty {
+		if err := s.begin(ctx, p, b); err != nil {
+			return err
+		}
+	}
 	if m := p.chain.open; m != nil {
-		if m.First < b.First || m.Last > b.Next {
+		if len(m.Files) > 0 && m.First < b.First || m.Last > b.Next {
 			return &BehindError{p.chain.prefix, fmt.Sprintf("the batch of offsets %d to %d is promised but not written, and the stream has %d to %d", m.First, m.Last, b.First, b.Next)}
 		}
 		if err := s.obey(ctx, p, m); err != nil {
@@ -120,16 +110,20 @@ func (s *session) resume(ctx context.Context, p *part, b stream.Bounds) error {
 func (p *part) restart() {
 	p.next, p.marks = p.chain.next, p.chain.marks.Clone()
 	p.reset()
-	p.began = time.Time{}
+	p.began, p.stale = time.Time{}, false
 }
 
 // step polls once and cuts what is due.
 func (s *session) step(ctx context.Context) error {
 	wait, cancel := context.WithTimeout(ctx, s.untilDue())
 	records, err := s.consumer.Poll(wait)
+	over := wait.Err()
 	cancel()
-	if err != nil && wait.Err() == nil {
+	if err != nil && (over == nil || !errors.Is(err, over)) {
 		return fmt.Errorf("read %s: %w", s.o.Topic.Name, err)
+	}
+	for i := range s.parts {
+		s.parts[i].stale = false
 	}
 	for i := range records {
 		if err := s.take(ctx, &records[i]); err != nil {
@@ -155,7 +149,7 @@ func (s *session) untilDue() time.Duration {
 // take adds one record to the batch of its partition.
 func (s *session) take(ctx context.Context, r *stream.Record) error {
 	p := &s.parts[r.Partition]
-	if r.Offset < p.next {
+	if r.Offset < p.next || p.stale {
 		return nil
 	}
 	if p.began.IsZero() {
@@ -164,6 +158,9 @@ func (s *session) take(ctx context.Context, r *stream.Record) error {
 	if r.Kind == stream.Event && len(p.dirs) >= maxDirs {
 		if err := s.cut(ctx, p); err != nil {
 			return err
+		}
+		if p.stale {
+			return nil
 		}
 		p.began = s.o.Now()
 	}
@@ -179,40 +176,10 @@ func (s *session) take(ctx context.Context, r *stream.Record) error {
 		s.w.update(func(st *Status) { st.Duplicates++ })
 		return nil
 	}
-	if err := p.add(r, &s.o.Layout, s.picker, s.raw); err != nil {
+	if err := p.add(r, s.taker); err != nil {
 		return fmt.Errorf("view %s, partition %d, offset %d: %w", s.o.View, r.Partition, r.Offset, err)
 	}
-	s.held += len(r.Value)
-	return nil
-}
-
-// add puts an accepted event into the batch.
-func (b *batch) add(r *stream.Record, l *Layout, picker *codec.Picker, raw [][]byte) error {
-	if err := picker.Pick(r.Value, raw); err != nil {
-		return err
-	}
-	micros, err := strconv.ParseInt(string(raw[0]), 10, 64)
-	if err != nil {
-		return fmt.Errorf("_ts_us is not a number")
-	}
-	var buf [128]byte
-	dir, err := l.appendDir(buf[:0], micros, raw[2:])
-	if err != nil {
-		return err
-	}
-	n, ok := b.byDir[string(dir)]
-	if !ok {
-		n = len(b.dirs)
-		b.dirs = append(b.dirs, string(dir))
-		b.byDir[string(dir)] = n
-	}
-	var print string
-	if s := raw[1]; len(s) > 2 {
-		print = string(s[1 : len(s)-1])
-	}
-	b.prints[print] = true
-	b.rows = append(b.rows, row{value: r.Value, lsn: r.LSN, schema: print, dir: n})
-	b.bytes += len(r.Value)
+	s.held += len(r.Value) + rowOverhead
 	return nil
 }
 
@@ -234,7 +201,7 @@ func (s *session) cutDue(ctx context.Context) error {
 	for s.held > s.o.MemoryBytes {
 		largest := &s.parts[0]
 		for i := range s.parts {
-			if s.parts[i].bytes > largest.bytes {
+			if s.parts[i].memory() > largest.memory() {
 				largest = &s.parts[i]
 			}
 		}
@@ -248,7 +215,7 @@ func (s *session) cutDue(ctx context.Context) error {
 // cut promises the batch in a manifest, and writes what the manifest at that
 // place says, be it ours or another worker's.
 func (s *session) cut(ctx context.Context, p *part) error {
-	m, err := s.manifest(ctx, p)
+	m, files, err := s.plan(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -256,18 +223,21 @@ func (s *session) cut(ctx context.Context, p *part) error {
 	if err != nil {
 		return err
 	}
-	s.held -= p.bytes
+	memory := p.memory()
 	if same(won, m) {
-		if err := s.finish(ctx, p, won, p.rows); err != nil {
+		if err := s.finish(ctx, p, won, files); err != nil {
 			return err
 		}
+		s.held -= memory
 		p.restart()
 		return nil
 	}
 	if err := s.obey(ctx, p, won); err != nil {
 		return err
 	}
+	s.held -= memory
 	p.restart()
+	p.stale = true
 	return s.consumer.Assign(s.offsets())
 }
 
@@ -280,15 +250,31 @@ func (s *session) offsets() map[stream.TopicPartition]int64 {
 	return out
 }
 
-// manifest describes the batch.
-func (s *session) manifest(ctx context.Context, p *part) (*Manifest, error) {
+// plan describes the batch in a manifest and builds its files. They are built
+// before the manifest is proposed, because only the rows tell which values
+// their columns cannot hold, and those need columns of their own.
+func (s *session) plan(ctx context.Context, p *part) (*Manifest, []built, error) {
 	if err := s.known.refresh(ctx, s.o.Log, s.o.View, p.prints); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	version, err := s.agree(ctx, p)
-	if err != nil {
-		return nil, err
+	var misfits []string
+	for {
+		version, err := s.agree(ctx, p, misfits)
+		if err != nil {
+			return nil, nil, err
+		}
+		m := s.manifest(p, version)
+		w := newFileWriter(m, s.known)
+		files, err := w.build(p.rows)
+		if len(w.misfits) > 0 {
+			misfits = append(misfits, w.misfits...)
+			continue
+		}
+		return m, files, err
 	}
+}
+
+func (s *session) manifest(p *part, version schemaVersion) *Manifest {
 	m := &Manifest{
 		Version: formatVersion, View: s.o.View, Topic: s.o.Topic.Name, Incarnation: s.o.Topic.Incarnation,
 		Partition: p.n, First: p.chain.next, Last: p.next,
@@ -296,43 +282,30 @@ func (s *session) manifest(ctx context.Context, p *part) (*Manifest, error) {
 		Layout: s.o.Layout, SchemaVersion: version.Number, Columns: version.Columns,
 		Codec: s.o.Codec, Rows: int64(len(p.rows)),
 	}
-	counts := make([]int64, len(p.dirs))
-	for i := range p.rows {
-		counts[p.rows[i].dir]++
-	}
+	counts := p.counts()
 	for i, dir := range p.dirs {
 		m.Files = append(m.Files, FileRef{Key: fileKey(m, dir), Dir: dir, Rows: counts[i]})
 	}
-	return m, nil
+	return m
 }
 
-// agree settles the typed schema of a batch: first for its columns, then for
-// the values that they cannot hold.
-func (s *session) agree(ctx context.Context, p *part) (schemaVersion, error) {
+// agree settles the typed schema of a batch.
+func (s *session) agree(ctx context.Context, p *part, misfits []string) (schemaVersion, error) {
 	need := make(map[string]*change.Schema)
 	for print := range p.prints {
 		if sch := s.known[print]; sch != nil {
 			need[print] = sch
 		}
 	}
-	if p.prints[""] {
+	if _, unnamed := p.prints[""]; unnamed {
 		need = s.known
 	}
-	list := sortedSchemas(need)
-	v, err := s.schemas.agree(ctx, list, nil)
-	if err != nil {
-		return v, err
-	}
-	misfits, err := findMisfits(v.Columns, p.rows, s.known)
-	if err != nil || len(misfits) == 0 {
-		return v, err
-	}
-	return s.schemas.agree(ctx, list, misfits)
+	return s.schemas.agree(ctx, sortedSchemas(need), misfits)
 }
 
 // finish writes the files of a manifest and counts them.
-func (s *session) finish(ctx context.Context, p *part, m *Manifest, rows []row) error {
-	done, err := p.chain.finish(ctx, m, rows, s.known)
+func (s *session) finish(ctx context.Context, p *part, m *Manifest, files []built) error {
+	done, err := p.chain.finish(ctx, m, files)
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,12 @@
 package parquet
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"math/big"
 	"strconv"
-	"time"
+	"unicode/utf8"
 	"unsafe"
 
 	pq "github.com/parquet-go/parquet-go"
@@ -18,20 +18,21 @@ import (
 // hold it.
 var errMisfit = errors.New("value does not fit the column's type")
 
-// decimalBytes is the length of the fixed-length bytes of a wide decimal.
-const decimalBytes = 16
-
 // converter turns raw JSON values of one column into Parquet values.
 type converter struct {
 	col Column
-	buf []byte
+	// from is the place of the raw value among those picked, text the column
+	// for misfits or -1.
+	from, text int
+	buf        []byte
 }
 
 // value converts raw, which is neither absent nor null. It returns errMisfit
-// when the type cannot hold it. The value may alias raw.
-func (c *converter) value(raw []byte) (pq.Value, error) {
+// when the type cannot hold it. The value aliases raw or the arena, to whose
+// end its bytes are appended.
+func (c *converter) value(raw []byte, arena *[]byte) (pq.Value, error) {
 	if c.col.Kind == KindText {
-		return c.text(raw)
+		return textValue(raw, arena)
 	}
 	s, err := c.plain(raw)
 	if err != nil {
@@ -42,7 +43,7 @@ func (c *converter) value(raw []byte) (pq.Value, error) {
 		v, err := strconv.ParseInt(s, 10, 64)
 		return pq.Int64Value(v), misfit(err)
 	case KindDecimal:
-		return c.decimal(s)
+		return c.decimal(s, arena)
 	case KindFloat:
 		v, err := strconv.ParseFloat(s, 32)
 		return pq.FloatValue(float32(v)), misfit(err)
@@ -50,141 +51,153 @@ func (c *converter) value(raw []byte) (pq.Value, error) {
 		v, err := strconv.ParseFloat(s, 64)
 		return pq.DoubleValue(v), misfit(err)
 	case KindBool:
-		v, err := strconv.ParseBool(s)
-		return pq.BooleanValue(v), misfit(err)
+		return pq.BooleanValue(s == "true"), misfitUnless(s == "true" || s == "false")
 	case KindDate:
-		t, err := time.Parse(time.DateOnly, s)
-		return pq.Int32Value(int32(t.Unix() / 86400)), misfit(err)
+		v, ok := days(s)
+		return pq.Int32Value(int32(v)), misfitUnless(ok)
 	case KindTimestamp, KindDateTime:
-		v, err := micros(s)
-		return pq.Int64Value(v), err
+		v, ok := micros(s)
+		return pq.Int64Value(v), misfitUnless(ok)
 	case KindBytes:
-		b, err := base64.StdEncoding.DecodeString(s)
-		return pq.ByteArrayValue(b), misfit(err)
+		start := len(*arena)
+		b, err := base64.StdEncoding.AppendDecode(*arena, unsafe.Slice(unsafe.StringData(s), len(s)))
+		if err != nil {
+			return pq.Value{}, errMisfit
+		}
+		*arena = b
+		return pq.ByteArrayValue(b[start:]), nil
 	}
 	return pq.Value{}, fmt.Errorf("column %s: unknown kind %q", c.col.Name, c.col.Kind)
 }
 
-// plain returns the text of a scalar: a number as it stands, a string unquoted.
+// plain returns the text of a scalar: a number as it stands, a string
+// unquoted. It is valid until the next call.
 func (c *converter) plain(raw []byte) (string, error) {
 	if raw[0] == '"' {
-		var err error
-		if c.buf, err = codec.AppendUnquote(c.buf[:0], raw); err != nil {
-			return "", err
+		inner := raw[1 : len(raw)-1]
+		if escaped(inner) {
+			var err error
+			if c.buf, err = codec.AppendUnquote(c.buf[:0], raw); err != nil {
+				return "", err
+			}
+			inner = c.buf
 		}
-		raw = c.buf
+		raw = inner
 	}
 	return unsafe.String(unsafe.SliceData(raw), len(raw)), nil
 }
 
-func misfit(err error) error {
-	if err != nil {
+// escaped reports whether the inside of a JSON string is not its own text:
+// escapes are replaced, and so is what is not UTF-8, for one such value would
+// make a file unreadable to others.
+func escaped(inner []byte) bool { return bytes.IndexByte(inner, '\\') >= 0 || !utf8.Valid(inner) }
+
+func misfit(err error) error { return misfitUnless(err == nil) }
+
+func misfitUnless(ok bool) error {
+	if !ok {
 		return errMisfit
 	}
 	return nil
 }
 
-// text stores strings unquoted and everything else as its JSON text.
-func (c *converter) text(raw []byte) (pq.Value, error) {
+// textValue stores strings unquoted and everything else as its JSON text.
+func textValue(raw []byte, arena *[]byte) (pq.Value, error) {
 	if raw[0] != '"' {
 		return pq.ByteArrayValue(raw), nil
 	}
 	inner := raw[1 : len(raw)-1]
-	for _, b := range inner {
-		if b == '\\' {
-			out, err := codec.AppendUnquote(nil, raw)
-			return pq.ByteArrayValue(out), err
-		}
+	if !escaped(inner) {
+		return pq.ByteArrayValue(inner), nil
 	}
-	return pq.ByteArrayValue(inner), nil
+	start := len(*arena)
+	out, err := codec.AppendUnquote(*arena, raw)
+	if err != nil {
+		return pq.Value{}, err
+	}
+	*arena = out
+	return pq.ByteArrayValue(out[start:]), nil
 }
 
 // micros reads a date and time, with T or a space between them, and with or
 // without Z. A bare number is microseconds since the epoch.
-func micros(s string) (int64, error) {
+func micros(s string) (int64, bool) {
 	if len(s) < 11 || s[4] != '-' {
 		v, err := strconv.ParseInt(s, 10, 64)
-		return v, misfit(err)
-	}
-	layout := "2006-01-02 15:04:05"
-	if s[10] == 'T' {
-		layout = "2006-01-02T15:04:05"
+		return v, err == nil
 	}
 	if s[len(s)-1] == 'Z' {
 		s = s[:len(s)-1]
 	}
-	t, err := time.Parse(layout, s)
-	return t.UnixMicro(), misfit(err)
+	if len(s) < 19 || s[10] != ' ' && s[10] != 'T' || s[13] != ':' || s[16] != ':' {
+		return 0, false
+	}
+	day, ok := days(s[:10])
+	hour, ok1 := digits(s[11:13])
+	minute, ok2 := digits(s[14:16])
+	second, ok3 := digits(s[17:19])
+	if !ok || !ok1 || !ok2 || !ok3 || hour > 23 || minute > 59 || second > 59 {
+		return 0, false
+	}
+	v := (((int64(day)*24+int64(hour))*60+int64(minute))*60 + int64(second)) * 1e6
+	if len(s) == 19 {
+		return v, true
+	}
+	fraction := s[20:]
+	f, ok := digits(fraction)
+	if s[19] != '.' || !ok || len(fraction) == 0 || len(fraction) > 6 {
+		return 0, false
+	}
+	for range 6 - len(fraction) {
+		f *= 10
+	}
+	return v + int64(f), true
 }
 
-// decimal stores an exact decimal scaled by the column's scale: in 4, 8 or 16
-// bytes by precision.
-func (c *converter) decimal(s string) (pq.Value, error) {
-	neg, digits, scale, err := splitDecimal(s)
-	if err != nil || scale > c.col.Scale || len(digits)+c.col.Scale-scale > c.col.Precision {
-		return pq.Value{}, errMisfit
+// digits reads an unsigned number of at most nine digits.
+func digits(s string) (n int, ok bool) {
+	if len(s) > 9 {
+		return 0, false
 	}
-	for range c.col.Scale - scale {
-		digits = append(digits, '0')
-	}
-	if c.col.Precision > 18 {
-		return wideDecimal(neg, digits)
-	}
-	var v int64
-	for _, d := range digits {
-		v = v*10 + int64(d-'0')
-	}
-	if neg {
-		v = -v
-	}
-	if c.col.Precision <= 9 {
-		return pq.Int32Value(int32(v)), nil
-	}
-	return pq.Int64Value(v), nil
-}
-
-// wideDecimal is big-endian two's complement in decimalBytes bytes.
-func wideDecimal(neg bool, digits []byte) (pq.Value, error) {
-	n, ok := new(big.Int).SetString(string(digits), 10)
-	if !ok {
-		return pq.Value{}, errMisfit
-	}
-	if neg {
-		n.Neg(n)
-		n.Add(n, new(big.Int).Lsh(big.NewInt(1), 8*decimalBytes))
-	}
-	return pq.FixedLenByteArrayValue(n.FillBytes(make([]byte, decimalBytes))), nil
-}
-
-// splitDecimal takes plain decimal text apart: sign, digits without leading
-// zeros, and how many of them stand behind the point.
-func splitDecimal(s string) (neg bool, digits []byte, scale int, err error) {
-	if s != "" && s[0] == '-' {
-		neg, s = true, s[1:]
-	}
-	point := false
-	digits = make([]byte, 0, 48)
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '.' && !point:
-			point = true
-		case c >= '0' && c <= '9':
-			if point {
-				scale++
-			}
-			if c != '0' || len(digits) > 0 {
-				digits = append(digits, c)
-			}
-		default:
-			return false, nil, 0, errMisfit
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
 		}
+		n = n*10 + int(s[i]-'0')
 	}
-	if s == "" {
-		return false, nil, 0, errMisfit
+	return n, true
+}
+
+// days reads YYYY-MM-DD as days since 1970-01-01 of the proleptic Gregorian
+// calendar. Zero and partial dates are none.
+func days(s string) (int, bool) {
+	if len(s) != 10 || s[4] != '-' || s[7] != '-' {
+		return 0, false
 	}
-	if len(digits) == 0 {
-		digits = append(digits, '0')
-		scale = 0
+	y, ok1 := digits(s[:4])
+	m, ok2 := digits(s[5:7])
+	d, ok3 := digits(s[8:])
+	if !ok1 || !ok2 || !ok3 || m < 1 || m > 12 || d < 1 || d > daysIn(y, m) {
+		return 0, false
 	}
-	return neg, digits, scale, nil
+	// The year begins in March, so that the leap day is its last.
+	if m <= 2 {
+		y--
+		m += 12
+	}
+	y += 400 // no negative years below
+	return 365*y + y/4 - y/100 + y/400 + (153*(m-3)+2)/5 + d - 1 - 719468 - 146097, true
+}
+
+func daysIn(y, m int) int {
+	switch m {
+	case 4, 6, 9, 11:
+		return 30
+	case 2:
+		if y%4 == 0 && (y%100 != 0 || y%400 == 0) {
+			return 29
+		}
+		return 28
+	}
+	return 31
 }

@@ -141,6 +141,9 @@ const settled = 10 * time.Second
 func (w *Worker) session(ctx context.Context) error {
 	s := &session{w: w, o: &w.o, schemas: schemas{store: w.o.Store, view: w.o.View}}
 	if err := s.open(ctx); err != nil {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return nil // nothing is held yet
+		}
 		return err
 	}
 	defer s.consumer.Close()
@@ -155,22 +158,24 @@ func (w *Worker) session(ctx context.Context) error {
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.o.Grace)
 	defer cancel()
+	var left error
 	for i := range s.parts {
 		if len(s.parts[i].rows) == 0 {
 			continue
 		}
 		if err := s.cut(grace, &s.parts[i]); err != nil {
-			return fmt.Errorf("write what view %s holds in partition %d: %w", w.o.View, i, err)
+			left = errors.Join(left, fmt.Errorf("write what view %s holds in partition %d: %w", w.o.View, i, err))
 		}
 	}
-	return nil
+	s.report()
+	return left
 }
 
 // knownSchemas are the view's schemas by fingerprint, as the log has them.
 type knownSchemas map[string]*change.Schema
 
 // refresh reads them again when one of the fingerprints is not there.
-func (k knownSchemas) refresh(ctx context.Context, log stream.Log, view string, prints map[string]bool) error {
+func (k knownSchemas) refresh(ctx context.Context, log stream.Log, view string, prints map[string]string) error {
 	missing := false
 	for p := range prints {
 		missing = missing || k[p] == nil
@@ -192,6 +197,3 @@ func (k knownSchemas) refresh(ctx context.Context, log stream.Log, view string, 
 	}
 	return nil
 }
-
-// errBehind is wrapped by what a chain finds when the log no longer has its rows.
-var errBehind = errors.New("the log does not have the offsets")

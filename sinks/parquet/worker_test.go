@@ -315,7 +315,7 @@ func TestWorker_ReCreatedTopicStartsAChainOfItsOwn(t *testing.T) {
 	f.log.parts[0] = nil
 	w = newWriter("00", f.print)
 	for i := range 6 {
-		f.log.append(w.event(0, day, row0(6+i)))
+		f.log.append(w.event(0, day+1e6, row0(6+i)))
 	}
 	o := f.options()
 	o.Topic.Incarnation = "inc-2"

@@ -1,0 +1,120 @@
+package parquet
+
+import (
+	"fmt"
+	"strconv"
+
+	"tailwater/stream"
+	"tailwater/stream/codec"
+)
+
+// keepRows is how many rows' room a partition keeps from one batch to the next.
+const keepRows = 16 << 10
+
+// batch is the rows of one manifest, by directory.
+type batch struct {
+	rows  []row
+	dirs  []string
+	byDir map[string]int
+	// prints are the schemas' fingerprints; each is its own value, so that all
+	// rows share one string.
+	prints map[string]string
+	bytes  int
+	// hour and hourDir are the last row's, where only the commit time decides
+	// the directory; hourDir is 0 before the first row.
+	hour    int64
+	hourDir int
+}
+
+func (b *batch) reset() {
+	rows := b.rows[:0]
+	clear(b.rows)
+	if cap(rows) > keepRows {
+		rows = nil
+	}
+	*b = batch{rows: rows, byDir: make(map[string]int), prints: make(map[string]string)}
+}
+
+// memory is what the batch holds, in bytes.
+func (b *batch) memory() int { return b.bytes + len(b.rows)*rowOverhead }
+
+// counts returns the rows of each directory.
+func (b *batch) counts() []int64 {
+	counts := make([]int64, len(b.dirs))
+	for i := range b.rows {
+		counts[b.rows[i].dir]++
+	}
+	return counts
+}
+
+// taker reads out of events what decides where they go.
+type taker struct {
+	layout  *Layout
+	picker  *codec.Picker
+	raw     [][]byte
+	dir     []byte
+	commits bool
+}
+
+func newTaker(l *Layout) *taker {
+	columns := l.columns()
+	return &taker{
+		layout: l, picker: codec.NewPicker(append([]string{"_ts_us", "_schema"}, columns...)),
+		raw: make([][]byte, 2+len(columns)), commits: len(columns) == 0,
+	}
+}
+
+// add puts an accepted event into the batch.
+func (b *batch) add(r *stream.Record, t *taker) error {
+	if err := t.picker.Pick(r.Value, t.raw); err != nil {
+		return err
+	}
+	micros, err := strconv.ParseInt(string(t.raw[0]), 10, 64)
+	if err != nil {
+		return fmt.Errorf("_ts_us is not a number")
+	}
+	dir, err := b.dirOf(micros, t)
+	if err != nil {
+		return err
+	}
+	b.rows = append(b.rows, row{value: r.Value, lsn: r.LSN, schema: b.print(t.raw[1]), dir: dir})
+	b.bytes += len(r.Value)
+	return nil
+}
+
+// print returns the fingerprint in the raw text of _schema.
+func (b *batch) print(raw []byte) string {
+	var text []byte
+	if len(raw) > 2 {
+		text = raw[1 : len(raw)-1]
+	}
+	print, ok := b.prints[string(text)]
+	if !ok {
+		print = string(text)
+		b.prints[print] = print
+	}
+	return print
+}
+
+// dirOf returns the index of an event's directory.
+func (b *batch) dirOf(micros int64, t *taker) (int, error) {
+	hour := micros / 3600e6
+	if t.commits && b.hourDir > 0 && hour == b.hour && micros >= 0 {
+		return b.hourDir - 1, nil
+	}
+	dir, err := t.layout.appendDir(t.dir[:0], micros, t.raw[2:])
+	t.dir = dir
+	if err != nil {
+		return 0, err
+	}
+	n, ok := b.byDir[string(dir)]
+	if !ok {
+		n = len(b.dirs)
+		b.dirs = append(b.dirs, string(dir))
+		b.byDir[string(dir)] = n
+	}
+	if t.commits && micros >= 0 {
+		b.hour, b.hourDir = hour, n+1
+	}
+	return n, nil
+}
