@@ -196,6 +196,8 @@ func (c *comparison) next(p *projection, row *scanRow, rows *sql.Rows) error {
 	e, known := c.entries[hash]
 	switch {
 	case known && e.state&busy != 0:
+	case known && !c.r.trusted(e):
+		c.r.unseenRows.Add(1)
 	case known && e.state&found != 0:
 		c.r.add(suspect{kind: Ambiguous, shard: p.shard, projection: p, key: shown(),
 			text: "two rows of the source have this key; it must tell every row apart"})
@@ -282,7 +284,7 @@ func (r *rows) sweep(p *pass) {
 			switch {
 			case e.state&busy != 0:
 				r.busy.Add(1)
-			case e.state&live != 0 && e.state&found == 0:
+			case e.state&live != 0 && e.state&found == 0 && r.trusted(e):
 				r.add(suspect{kind: Extra, shard: shard, hash: hash, lsn: change.LSNFromBytes(e.lsn[:]),
 					text: "the stream has the row, the source does not"})
 			}

@@ -23,6 +23,7 @@ const (
 	live  uint8 = 1 << iota // the last event was no delete
 	busy                    // a transaction between the two reads touched it
 	found                   // the source has the row
+	older                   // the last event is from the lake
 )
 
 // keyRange is a part of the keys, by the upper half of their hash; both ends

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -26,6 +27,8 @@ type fixture struct {
 	pipeline *pipeline.Pipeline
 	stop     context.CancelFunc
 	done     chan error
+	// partitions of each topic; 0 is 3.
+	partitions int
 }
 
 // views are the views of the shop's configuration, unless a test has its own.
@@ -105,10 +108,10 @@ sources:
     shards:
       list:
 %s%s
-stream: { partitions: 3 }
+stream: { partitions: %d }
 http: { listen: "127.0.0.1:0" }
 limits: { memory: 128MiB }
-`, shards, views)
+`, shards, views, cmp.Or(f.partitions, 3))
 	c, findings := config.Parse(filepath.Join(f.dir, "tailwater.yaml"), []byte(text), nil)
 	if c == nil {
 		f.t.Fatalf("the configuration has errors:\n%s", findings)

@@ -141,7 +141,7 @@ func (r *rows) showKey(shard string, key []cell) string {
 
 // explain turns a suspect into differences, one for each column that differs.
 func (r *rows) explain(s *suspect, last seen) []Difference {
-	d := Difference{Kind: s.kind, Part: "rows", View: r.def.Name, Shard: s.shard, Key: s.key, Text: s.text}
+	d := Difference{Kind: s.kind, Part: "rows", View: r.def.Name, Shard: s.shard, Key: s.key, Table: s.table, Text: s.text}
 	if !s.lsn.IsZero() {
 		d.LSN = s.lsn.String()
 	}

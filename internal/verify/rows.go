@@ -40,6 +40,7 @@ type suspect struct {
 	// projection is the table of a row of the source, want its values by column.
 	projection *projection
 	key        string
+	table      string
 	want       map[string]cell
 	text       string
 	lsn        change.LSN
@@ -101,6 +102,10 @@ func (r *rows) addKeyTypes(p *projection) {
 		}
 	}
 }
+
+// trusted reports whether an entry is surely the last of its key: what the lake
+// lacks may be newer than what it has.
+func (r *rows) trusted(e entry) bool { return r.topic.whole || e.state&older == 0 }
 
 // complete reports whether a row of a shard must have an event.
 func (r *rows) complete(shard string) bool { return r.topic.whole && r.servers[shard].earliest }
@@ -336,7 +341,10 @@ func (r *rows) apply(p *pass, e *event, hash uint64, describe func() suspect) er
 		p.n++
 		entries = p.entries[e.shard] // making room has made it anew
 	}
-	next := entry{lsn: lsn, state: old.state}
+	next := entry{lsn: lsn, state: old.state &^ older}
+	if describe == nil {
+		next.state |= older
+	}
 	if kind == between {
 		next.values, next.schema = old.values, old.schema
 		next.state |= busy
@@ -347,6 +355,9 @@ func (r *rows) apply(p *pass, e *event, hash uint64, describe func() suspect) er
 		if text, kind := disorder(e.op, old.state&live != 0); text != "" {
 			x := describe()
 			x.kind, x.hash, x.text = kind, hash, text
+			if e.table != "" {
+				x.table = e.database + "." + e.table
+			}
 			p.order = append(p.order, x)
 		}
 	}
