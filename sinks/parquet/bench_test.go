@@ -93,7 +93,7 @@ func BenchmarkSession(b *testing.B) {
 	for n := 0; b.Loop(); n++ {
 		b.StopTimer()
 		w := NewWorker(Options{Log: log, Store: sinkhole{dir}, View: "orders", Topic: stream.Topic{Name: "tw.t.orders", Partitions: 1, Incarnation: fmt.Sprint("inc-", n)}})
-		s := &session{w: w, o: &w.o, schemas: schemas{store: w.o.Store, view: w.o.View}}
+		s := newSession(w)
 		if err := s.open(b.Context()); err != nil {
 			b.Fatal(err)
 		}

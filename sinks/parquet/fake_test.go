@@ -2,10 +2,13 @@ package parquet
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -107,7 +110,8 @@ func (c *memConsumer) Poll(ctx context.Context) ([]stream.Record, error) {
 	for {
 		c.log.mu.Lock()
 		var out []stream.Record
-		for tp, at := range c.at {
+		for _, tp := range slices.SortedFunc(maps.Keys(c.at), func(a, b stream.TopicPartition) int { return int(a.Partition - b.Partition) }) {
+			at := c.at[tp]
 			have := c.log.parts[tp.Partition]
 			if at < c.log.first[tp.Partition] {
 				c.log.mu.Unlock()
@@ -160,6 +164,15 @@ func (w *writer) event(p int32, micros int64, columns string) stream.Record {
 func (w *writer) fence(p int32) stream.Record {
 	w.n[p] = 0
 	return stream.Record{Topic: "tw.t.orders", Partition: p, Kind: stream.Fence, Shard: w.shard, LSN: change.LSN{Epoch: w.epoch}}
+}
+
+func mustJSON(t *testing.T, v any) []byte {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // readLake reads every row of the lake's files below a table, as column -> text.

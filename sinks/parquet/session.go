@@ -28,6 +28,11 @@ type session struct {
 	known    knownSchemas
 	held     int
 	taker    *taker
+	maxDirs  int
+}
+
+func newSession(w *Worker) *session {
+	return &session{w: w, o: &w.o, schemas: schemas{store: w.o.Store, view: w.o.View}, maxDirs: maxDirs}
 }
 
 // part is one partition: its chain, and the batch that is being gathered.
@@ -82,6 +87,14 @@ func (s *session) open(ctx context.Context) error {
 func (s *session) resume(ctx context.Context, p *part, b stream.Bounds) error {
 	if err := p.chain.load(ctx); err != nil {
 		return err
+	}
+	// Another worker may have cut what the stream got since the bounds were read.
+	if p.chain.next > b.Next || p.chain.open != nil && p.chain.open.Last > b.Next {
+		now, err := s.o.Log.Bounds(ctx, s.o.Topic.Name)
+		if err != nil {
+			return fmt.Errorf("read bounds of %s: %w", s.o.Topic.Name, err)
+		}
+		b = now[p.n]
 	}
 	if p.chain.empty {
 		if err := s.begin(ctx, p, b); err != nil {
@@ -155,7 +168,7 @@ func (s *session) take(ctx context.Context, r *stream.Record) error {
 	if p.began.IsZero() {
 		p.began = s.o.Now()
 	}
-	if r.Kind == stream.Event && len(p.dirs) >= maxDirs {
+	if r.Kind == stream.Event && len(p.dirs) >= s.maxDirs {
 		if err := s.cut(ctx, p); err != nil {
 			return err
 		}

@@ -139,7 +139,7 @@ const settled = 10 * time.Second
 
 // session works from the end of the chains until an error or the end of ctx.
 func (w *Worker) session(ctx context.Context) error {
-	s := &session{w: w, o: &w.o, schemas: schemas{store: w.o.Store, view: w.o.View}}
+	s := newSession(w)
 	if err := s.open(ctx); err != nil {
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			return nil // nothing is held yet
