@@ -1,8 +1,12 @@
 package pipeline
 
 import (
+	"errors"
+	"fmt"
+
 	"tailwater/change"
 	"tailwater/stream"
+	"tailwater/stream/codec"
 )
 
 // chunkSize is the size of the buffers that hold keys and values of a batch.
@@ -75,3 +79,37 @@ func (b *batch) reset() {
 
 // empty reports whether there is nothing to publish or to save.
 func (b *batch) empty() bool { return len(b.records) == 0 && b.position == nil }
+
+// maxShownKey bounds how much of a key an error shows.
+const maxShownKey = 200
+
+// nameLarge adds to the error of a record that is too large which row it is:
+// its table, its key as the view publishes it, and its transaction.
+func nameLarge(b *batch, err error) error {
+	var large *stream.RecordTooLargeError
+	if !errors.As(err, &large) {
+		return err
+	}
+	for i := range b.records {
+		r := &b.records[i]
+		if r.Topic != large.Topic || len(r.Key)+len(r.Value) < large.Size {
+			continue
+		}
+		var place [2][]byte
+		if codec.NewPicker([]string{"_db", "_table"}).Pick(r.Value, place[:]) != nil {
+			place = [2][]byte{}
+		}
+		key := r.Key[:min(len(r.Key), maxShownKey)]
+		return fmt.Errorf("table %s.%s, key %s, transaction %s, row %d: %w", unquoted(place[0]), unquoted(place[1]), key, r.TxID, r.Row, err)
+	}
+	return err
+}
+
+// unquoted is a JSON string's text; a view may leave the member out.
+func unquoted(raw []byte) string {
+	text, err := codec.AppendUnquote(nil, raw)
+	if err != nil {
+		return "?"
+	}
+	return string(text)
+}

@@ -326,7 +326,7 @@ func (p *publisher) publish(ctx context.Context, b *batch) error {
 	}
 	if len(b.records) > 0 {
 		if err := p.o.Session.Publish(ctx, b.records); err != nil {
-			return fmt.Errorf("publish %d records of shard %s: %w", len(b.records), p.o.Shard, err)
+			return fmt.Errorf("publish %d records of shard %s: %w", len(b.records), p.o.Shard, nameLarge(b, err))
 		}
 		p.o.Counters.published(b, p.o.Now())
 	}

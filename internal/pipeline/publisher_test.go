@@ -483,3 +483,18 @@ func TestPublisher_UnfollowedTableCountsAsFiltered(t *testing.T) {
 		t.Errorf("filtered = %d, events %v, want 1 and none", n, r.session.events())
 	}
 }
+
+func TestHazard_B9_TooLargeAnEventNamesItsRow(t *testing.T) {
+	s := &fakeSession{fail: fmt.Errorf("%w: %w", stream.ErrSessionEnded, &stream.RecordTooLargeError{Topic: "tw.t.orders", Size: 100, Limit: 50})}
+	r := newRig(t, s, nil)
+	r.tx("g1", 1)
+	err := r.p.Finish()
+	for _, want := range []string{"table shop.orders", `key ["0"]`, "transaction g1, row 1", "stream.max_record"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error = %v, want one that says %q", err, want)
+		}
+	}
+	if classify(err) != binlog.Stop {
+		t.Errorf("class of %v = %v, want stop: no attempt would end otherwise", err, classify(err))
+	}
+}
