@@ -40,6 +40,7 @@ type built struct {
 // fileWriter builds the files of one manifest from its rows.
 type fileWriter struct {
 	m      *Manifest
+	codecs *codecs
 	conv   []converter
 	picker *codec.Picker
 	raw    [][]byte
@@ -60,9 +61,9 @@ type fileWriter struct {
 	misfits []string
 }
 
-func newFileWriter(m *Manifest, schemas map[string]*change.Schema) *fileWriter {
+func newFileWriter(m *Manifest, schemas map[string]*change.Schema, k *codecs) *fileWriter {
 	w := &fileWriter{
-		m: m, conv: make([]converter, len(m.Columns)), schemas: schemas,
+		m: m, codecs: k, conv: make([]converter, len(m.Columns)), schemas: schemas,
 		routes: make(map[string][]bool), block: make([][]pq.Value, len(m.Columns)),
 	}
 	var names []string
@@ -176,7 +177,7 @@ func (w *fileWriter) open(buf *bytes.Buffer) error {
 		w.out.Reset(buf)
 		return nil
 	}
-	cc, err := codecOf(w.m.Codec)
+	cc, err := w.codecs.of(w.m.Codec)
 	if err != nil {
 		return err
 	}

@@ -161,6 +161,9 @@ func (w *writer) event(p int32, micros int64, columns string) stream.Record {
 	}
 }
 
+// last is the LSN of the last event.
+func (w *writer) last() change.LSN { return change.LSN{Epoch: w.epoch, Txn: w.txn, Row: 1} }
+
 func (w *writer) fence(p int32) stream.Record {
 	w.n[p] = 0
 	return stream.Record{Topic: "tw.t.orders", Partition: p, Kind: stream.Fence, Shard: w.shard, LSN: change.LSN{Epoch: w.epoch}}

@@ -79,19 +79,23 @@ func nodeOf(c Column) pq.Node {
 	return pq.String()
 }
 
-// The codecs keep their encoders between files.
-var (
-	zstdFastest = &zstd.Codec{Level: zstd.SpeedFastest, Concurrency: 1}
-	zstdDefault = &zstd.Codec{Level: zstd.SpeedDefault, Concurrency: 1}
-)
+// codecs are a worker's; they keep their encoders from one file to the next.
+type codecs struct{ fastest, normal zstd.Codec }
 
-func codecOf(c Codec) (compress.Codec, error) {
+func newCodecs() *codecs {
+	c := new(codecs)
+	c.fastest.Level, c.fastest.Concurrency = zstd.SpeedFastest, 1
+	c.normal.Level, c.normal.Concurrency = zstd.SpeedDefault, 1
+	return c
+}
+
+func (k *codecs) of(c Codec) (compress.Codec, error) {
 	switch c.Compression {
 	case "zstd":
 		if c.Level == "default" {
-			return zstdDefault, nil
+			return &k.normal, nil
 		}
-		return zstdFastest, nil
+		return &k.fastest, nil
 	case "snappy":
 		return &snappy.Codec{}, nil
 	case "none":

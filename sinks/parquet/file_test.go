@@ -33,7 +33,7 @@ func TestFileWriter_WritesTypedColumnsInViewOrder(t *testing.T) {
 	value := fmt.Sprintf(`{"_op":"c","_shard":"03","_ts_us":1763632210123456,"_lsn":"00","_schema":%q,"id":-42,"amount":-12.50,"city":"K\u00f6ln",`+
 		`"big":18446744073709551615,"wide":-1234567890123456789012345678.0123456789,"day":"2026-11-20","at":"2026-11-20 10:11:12.123",`+
 		`"ts":"2026-11-20T10:11:12.123456Z","raw":"AAEC","ok":true,"d":1.5e3}`, print)
-	w := newFileWriter(m, map[string]*change.Schema{print: s})
+	w := newFileWriter(m, map[string]*change.Schema{print: s}, newCodecs())
 	files, err := w.build([]row{{value: []byte(value), schema: print}})
 	if err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ func (s *session) obey(ctx context.Context, p *part, m *Manifest) error {
 	if err := s.known.refresh(ctx, s.o.Log, s.o.View, b.prints); err != nil {
 		return err
 	}
-	files, err := newFileWriter(m, s.known).build(b.rows)
+	files, err := newFileWriter(m, s.known, s.w.codecs).build(b.rows)
 	if err != nil {
 		return fmt.Errorf("lake chain %s, manifest %d: %w", p.chain.prefix, m.First, err)
 	}

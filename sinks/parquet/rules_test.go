@@ -296,7 +296,7 @@ func TestRule5_AFileThatIsThereIsDoneAndStaysAsItIs(t *testing.T) {
 	other.Codec = Codec{Compression: "none"} // as another version of the program might write it
 	s := l.open(t, l.options(), 0)
 	clear := l.files()
-	files, err := newFileWriter(&other, s.known).build(mustReplay(t, s, m))
+	files, err := newFileWriter(&other, s.known, newCodecs()).build(mustReplay(t, s, m))
 	if err != nil {
 		t.Fatal(err)
 	}

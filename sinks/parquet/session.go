@@ -277,7 +277,7 @@ func (s *session) plan(ctx context.Context, p *part) (*Manifest, []built, error)
 			return nil, nil, err
 		}
 		m := s.manifest(p, version)
-		w := newFileWriter(m, s.known)
+		w := newFileWriter(m, s.known, s.w.codecs)
 		files, err := w.build(p.rows)
 		if len(w.misfits) > 0 {
 			misfits = append(misfits, w.misfits...)

@@ -67,7 +67,8 @@ func setDefault[T comparable](p *T, v T) {
 // Worker writes one layout of one view. Two workers on the same layout are
 // harmless: the chains decide.
 type Worker struct {
-	o Options
+	o      Options
+	codecs *codecs
 
 	mu     sync.Mutex
 	status Status
@@ -90,7 +91,7 @@ type Status struct {
 // NewWorker makes a worker; Run runs it.
 func NewWorker(o Options) *Worker {
 	o.fill()
-	return &Worker{o: o, status: Status{View: o.View, Layout: o.Layout.Name}}
+	return &Worker{o: o, codecs: newCodecs(), status: Status{View: o.View, Layout: o.Layout.Name}}
 }
 
 // Status returns a copy that the caller may keep.
