@@ -63,10 +63,7 @@ func unscaled(s string, precision, scale int) (hi, lo uint64, neg, ok bool) {
 		hi, lo = timesTen(hi, lo, uint64(c-'0'))
 	}
 	behind = max(behind, 0)
-	if significant > 0 {
-		significant += scale - behind
-	}
-	if !seen || behind > scale && significant > 0 || significant > precision {
+	if !seen || significant > 0 && (behind > scale || significant+scale-behind > precision) {
 		return 0, 0, false, false
 	}
 	for range scale - behind {

@@ -92,7 +92,10 @@ func prefix0() string { return chainPrefix("orders", DefaultLayout, topic.Incarn
 
 func TestRule1_ChainsAndFilesOfTwoIncarnationsDoNotMeet(t *testing.T) {
 	l := newLake(t, 6)
-	l.drain(t, l.options())
+	s := l.open(t, l.options(), 6)
+	if err := s.cut(t.Context(), &s.parts[0]); err != nil {
+		t.Fatal(err)
+	}
 	before := l.files()
 	l.log.parts[0] = nil
 	l.w = [2]*writer{newWriter("00", l.print), newWriter("01", l.print)}
@@ -100,12 +103,15 @@ func TestRule1_ChainsAndFilesOfTwoIncarnationsDoNotMeet(t *testing.T) {
 		l.w[i].epoch = 2
 	}
 	for range 6 {
-		l.log.append(l.w[l.n%2].event(0, day+7*3600e6, row0(l.n)))
+		l.log.append(l.w[l.n%2].event(0, day+int64(l.n%3)*3600e6+1e6, row0(l.n)))
 		l.n++
 	}
 	o := l.options()
 	o.Topic.Incarnation = "inc-2"
-	l.drain(t, o)
+	s = l.open(t, o, 6)
+	if err := s.cut(t.Context(), &s.parts[0]); err != nil {
+		t.Fatal(err)
+	}
 	l.wantIDs(t, "orders", 12)
 	for k, b := range before {
 		if l.files()[k] != b {
