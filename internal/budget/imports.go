@@ -39,19 +39,20 @@ var roles = map[string][]string{"stream": {"stream/codec"}, "sinks": nil}
 
 // libraries says in which folders a module may be imported, and whether tests
 // elsewhere may as well. No folder means everywhere. verify and demo look at
-// the pipeline from outside, with clients that share nothing with it.
+// the pipeline from outside, with clients that share nothing with it. benchmarks
+// measures against pipelines that are made of these libraries alone.
 var libraries = []struct {
 	module  string
 	folders []string
 	tests   bool
 }{
-	{"github.com/go-mysql-org/go-mysql", []string{"binlog"}, false},
-	{"github.com/twmb/franz-go", []string{"stream"}, false},
-	{"github.com/redis/go-redis", []string{"sinks/redis", "internal/verify", "internal/demo"}, true},
+	{"github.com/go-mysql-org/go-mysql", []string{"binlog", "benchmarks"}, false},
+	{"github.com/twmb/franz-go", []string{"stream", "benchmarks"}, false},
+	{"github.com/redis/go-redis", []string{"sinks/redis", "internal/verify", "internal/demo", "benchmarks"}, true},
 	{"github.com/alicebob/miniredis", []string{"sinks/redis"}, true},
-	{"github.com/parquet-go/parquet-go", []string{"sinks/parquet", "internal/verify", "internal/demo"}, false},
+	{"github.com/parquet-go/parquet-go", []string{"sinks/parquet", "internal/verify", "internal/demo", "benchmarks"}, false},
 	{"cel.dev/cel-go", []string{"internal/expr", "internal/verify"}, false},
-	{"github.com/go-sql-driver/mysql", []string{"internal/verify", "internal/demo", "internal/testenv"}, true},
+	{"github.com/go-sql-driver/mysql", []string{"internal/verify", "internal/demo", "internal/testenv", "benchmarks"}, true},
 	{"go.yaml.in/yaml", []string{"internal/config"}, true},
 	{"github.com/spf13", []string{"cmd"}, false},
 	{"github.com/prometheus/client_golang", nil, true},
