@@ -49,7 +49,9 @@ type fileWriter struct {
 	block [][]pq.Value
 	fill  int
 	arena []byte
-	out   *pq.Writer
+	// long says that there is a row of longRow bytes or more.
+	long bool
+	out  *pq.Writer
 	// routes say which columns take the values of events with a schema.
 	routes map[string][]bool
 	last   string
@@ -93,9 +95,21 @@ func newFileWriter(m *Manifest, schemas map[string]*change.Schema, k *codecs) *f
 	return w
 }
 
+// longRow is the JSON from which on a batch has no bounds of open-ended
+// columns: a file's footer repeats the whole of a smallest and a largest value.
+const longRow = 4 << 10
+
+// openEnded reports whether a column's values may be of any length.
+func openEnded(c *Column) bool {
+	return c.Kind == KindBytes || c.Kind == KindText && c.Source != change.Enum && (c.Source != "" || c.Misfit || c.From == "_old")
+}
+
 // build returns the files of the manifest, in its order. It returns errMisfit
 // when misfits have been found: the manifest's columns cannot hold the rows.
 func (w *fileWriter) build(rows []row) ([]built, error) {
+	for i := range rows {
+		w.long = w.long || len(rows[i].value) >= longRow
+	}
 	order, ends := byDir(rows, len(w.m.Files))
 	out := make([]built, len(w.m.Files))
 	start := 0
@@ -183,6 +197,14 @@ func (w *fileWriter) open(buf *bytes.Buffer) error {
 	}
 	options := []pq.WriterOption{
 		schemaOf(w.m.View, w.m.Columns), pq.Compression(cc), pq.CreatedBy("tailwater", fmt.Sprint(formatVersion), ""), pq.PageBufferSize(256 << 10),
+		pq.DataPageStatistics(false), // the column index has them, cut short
+	}
+	if w.long {
+		for i := range w.m.Columns {
+			if c := &w.m.Columns[i]; openEnded(c) {
+				options = append(options, pq.SkipPageBounds(c.Name))
+			}
+		}
 	}
 	for _, kv := range fileMetadata(w.m) {
 		options = append(options, pq.KeyValueMetadata(kv[0], kv[1]))

@@ -143,6 +143,9 @@ func TestWorker_HugeValueAndManyColumns(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, body := range l.files() {
+		if limit := len(huge) / 8; len(body) > limit {
+			t.Errorf("the file has %d bytes, want at most %d: a value stands in it more than once", len(body), limit)
+		}
 		got := texts(t, []byte(body), "id", "blob", "c0", "c4999")
 		if len(got) != 8 || got[1] != huge || fmt.Sprint(got[2:]) != "[NULL NULL 1 NULL 0 4999]" {
 			t.Errorf("read %d values, blob of %d bytes, rest %v", len(got), len(got[1]), got[2:])
