@@ -292,7 +292,7 @@ func (v *verifier) await(ctx context.Context, servers []*server) error {
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
 				}
-				return &UnreachableError{What: fmt.Sprintf("shard %s: the stream lacks %s after %s; see `tailwater status`, or wait longer with --timeout", s.shard.ID, missing, v.o.Timeout)}
+				return &UnreachableError{What: fmt.Sprintf("shard %s: the stream lacks %s after %s; %s", s.shard.ID, missing, v.o.Timeout, v.shardState(ctx, s.shard.ID))}
 			}
 		}
 		v.progress.add(1)
