@@ -61,7 +61,7 @@ func (p *Pipeline) trim(ctx context.Context) error {
 		}
 	}
 	for _, v := range p.windows {
-		if !v.hasNothing() {
+		if !v.hasNothing(ctx) {
 			lower(v.view, v.saved())
 		}
 	}
@@ -79,7 +79,7 @@ func (p *Pipeline) full() string {
 	if err != nil {
 		return ""
 	}
-	if limit := int64(p.cfg.Limits.Disk); limit > 0 && u.Bytes >= limit {
+	if limit := p.diskLimit.Load(); limit > 0 && u.Bytes >= limit {
 		return fmt.Sprintf("the stream holds %d MiB, as much as limits.disk allows, and a sink has not read it yet; mend the sink that lags, or raise limits.disk", u.Bytes>>20)
 	}
 	bound := diskFullAt

@@ -34,6 +34,9 @@ func (e *UndrainedError) Unwrap() error { return e.Err }
 func (p *Pipeline) Run(ctx, hard context.Context, grace time.Duration) error {
 	hard, cancelHard := context.WithCancel(hard)
 	defer cancelHard()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(hard, stop)()
 	sinks, stopSinks := context.WithCancel(hard)
 	defer stopSinks()
 
@@ -50,10 +53,7 @@ func (p *Pipeline) Run(ctx, hard context.Context, grace time.Duration) error {
 		readers.Go(func() { s.run(ctx, hard) })
 	}
 
-	select {
-	case <-ctx.Done():
-	case <-hard.Done():
-	}
+	<-ctx.Done()
 	p.logger.Info("draining", "grace", grace)
 	deadline := time.AfterFunc(grace, cancelHard)
 	defer deadline.Stop()
@@ -155,7 +155,7 @@ func (p *Pipeline) behind(ctx context.Context) []string {
 	}
 	var left []string
 	for _, v := range p.windows {
-		if v.hasNothing() {
+		if v.hasNothing(ctx) {
 			continue
 		}
 		if n := missing(ends[v.view], v.saved()); n > 0 {

@@ -38,8 +38,6 @@ type viewWindows struct {
 	mu     sync.Mutex
 	worker *redis.Worker
 	fault  error
-	// empty says that the view has no schema yet, and so no event.
-	empty bool
 }
 
 // run works until ctx ends. The worker is made anew when the view's columns
@@ -116,9 +114,6 @@ func (v *viewWindows) nextColumns(ctx context.Context, now []change.Column) ([]c
 			return nil, fmt.Errorf("read schemas of view %s: %w", v.view, err)
 		}
 		cols := mergeColumns(schemas)
-		v.mu.Lock()
-		v.empty = len(cols) == 0
-		v.mu.Unlock()
 		if len(cols) > 0 && !slices.EqualFunc(cols, now, sameColumn) {
 			return cols, nil
 		}
@@ -182,11 +177,12 @@ func (v *viewWindows) fail(err error) {
 }
 
 // hasNothing reports whether the view has never had an event: there is nothing
-// to wait for then, and nothing to keep.
-func (v *viewWindows) hasNothing() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.empty
+// to wait for then, and nothing to keep. It asks the log each time, for a
+// schema is stored before the first event that names it, and what run has last
+// seen may be older than events that were published since.
+func (v *viewWindows) hasNothing(ctx context.Context) bool {
+	schemas, err := v.log.Schemas(ctx, v.view)
+	return err == nil && len(mergeColumns(schemas)) == 0
 }
 
 // status is what each metric is doing.
