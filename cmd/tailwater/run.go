@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,6 +21,9 @@ import (
 
 // errForced ends a drain that a second signal cut short.
 var errForced = errors.New("stopped at once by a second signal")
+
+// forcedWait is how long the parts may take to close after a second signal.
+const forcedWait = time.Second
 
 func newRunCommand() *cobra.Command {
 	var o runOptions
@@ -76,6 +80,13 @@ func run(ctx context.Context, stderr io.Writer, o runOptions) error {
 	logger.Info("tailwater runs", "version", version, "name", r.Name, "state", r.StateDir,
 		"http", p.HTTPAddr(), "stream", p.StreamAddr())
 	stop, hard, forced := signals(ctx)
+	// Some part may wait for a server that does not answer; nothing depends on
+	// its end, for what is not drained is read again.
+	context.AfterFunc(hard, func() {
+		<-time.After(forcedWait)
+		fmt.Fprintln(stderr, "tailwater:", errForced)
+		os.Exit(forced())
+	})
 	if err := p.Run(stop, hard, o.grace); err != nil {
 		if code := forced(); code != 0 {
 			return failWith(code, errForced)
@@ -102,22 +113,14 @@ func signals(ctx context.Context) (stop, hard context.Context, forced func() int
 	hard, cancelHard := context.WithCancelCause(ctx)
 	ch := make(chan os.Signal, 2)
 	signal.Notify(ch, syscall.SIGINT, syscall.SIGTERM)
-	code := make(chan int, 1)
+	var code atomic.Int32
 	go func() {
 		<-ch
 		cancelStop()
-		n := 128 + int((<-ch).(syscall.Signal))
-		code <- n
+		code.Store(128 + int32((<-ch).(syscall.Signal)))
 		cancelHard(errForced)
 	}()
-	return stop, hard, func() int {
-		select {
-		case n := <-code:
-			return n
-		default:
-			return 0
-		}
-	}
+	return stop, hard, func() int { return int(code.Load()) }
 }
 
 // newLogger logs to w: text for people, JSON for machines.
