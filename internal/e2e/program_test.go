@@ -309,6 +309,28 @@ func (l *life) caughtUp(limit time.Duration, servers map[string]*testenv.Server)
 	})
 }
 
+// published waits until all that the readers have now is in the stream: a
+// position is stored behind what it stands for.
+func (l *life) published() {
+	l.t.Helper()
+	var since time.Time
+	testenv.Wait(l.t, 30*time.Second, "every shard to store a position; see "+l.log, func() error {
+		s, err := l.status()
+		if err != nil {
+			return err
+		}
+		if since.IsZero() {
+			since = s.Time
+		}
+		for i := range s.Shards {
+			if sh := &s.Shards[i]; !sh.LastSaved.After(since) {
+				return fmt.Errorf("shard %s has stored none since %v", sh.Shard, since)
+			}
+		}
+		return nil
+	})
+}
+
 // tailwater runs another verb and returns its exit code and output.
 func tailwater(t *testing.T, limit time.Duration, args ...string) (code int, stdout, stderr string) {
 	t.Helper()

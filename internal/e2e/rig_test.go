@@ -39,6 +39,8 @@ type rigOptions struct {
 	mysql  []string
 	redis  []string
 	shop   shop.Options
+	// ledger, when set, is called with the ledger before the first transaction.
+	ledger func(*shop.Ledger)
 }
 
 // newRig starts the servers, writes the history of the workload and the
@@ -56,6 +58,9 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	for i, s := range r.shards {
 		r.targets = append(r.targets, newTarget(t, s, i+1))
 		targets[i] = r.targets[i]
+	}
+	if o.ledger != nil {
+		o.ledger(r.ledger)
 	}
 	o.shop.Ledger = r.ledger
 	var err error

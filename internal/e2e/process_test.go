@@ -1,0 +1,196 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"tailwater/binlog/primary/shop"
+	"tailwater/internal/testenv"
+)
+
+// small is a rig of two shards with a short history.
+func small(t *testing.T) *rig {
+	t.Helper()
+	return newRig(t, rigOptions{shards: 2, shop: shop.Options{Seed: 3, Rate: 400, HistoryTxs: 40}})
+}
+
+func TestRun_SecondProcessOnAStateDirectoryIsRefused(t *testing.T) {
+	r := small(t)
+	first := r.program.start()
+	first.streaming(r.ids()...)
+	second := r.program.start()
+	if got := second.wait(30 * time.Second); got != 3 {
+		t.Errorf("the second process ended with %d, want 3\n%s", got, second.tail())
+	}
+	for _, want := range []string{"state directory is in use", strconv.Itoa(first.cmd.Process.Pid), "state.dir"} {
+		if !strings.Contains(second.text(), want) {
+			t.Errorf("the second process does not say %q\n%s", want, second.tail())
+		}
+	}
+	// The first one noticed nothing: its files are as they were.
+	r.goLive()
+	r.grown(300)
+	r.rest()
+	first.caughtUp(time.Minute, r.byID())
+	first.drain()
+	r.balanced()
+}
+
+func TestRun_BusyHTTPPortIsNamed(t *testing.T) {
+	r := small(t)
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	addr := busy.Addr().String()
+	r.program.configure(strings.Replace(r.config(), `listen: "127.0.0.1:0"`, fmt.Sprintf("listen: %q", addr), 1))
+	l := r.program.start()
+	if got := l.wait(30 * time.Second); got != 3 {
+		t.Errorf("got exit code %d, want 3\n%s", got, l.tail())
+	}
+	for _, want := range []string{addr, "http.listen", "address already in use"} {
+		if !strings.Contains(l.text(), want) {
+			t.Errorf("it does not say %q\n%s", want, l.tail())
+		}
+	}
+	// Nothing is held by a process that was refused.
+	r.program.configure(r.config())
+	l = r.program.start()
+	l.caughtUp(time.Minute, r.byID())
+	l.drain()
+	r.balanced()
+}
+
+// Its first events are a few milliseconds old when the drain begins.
+func TestRun_DrainsWhatItReadAMomentAgo(t *testing.T) {
+	r := small(t)
+	l := r.program.start()
+	l.caughtUp(time.Minute, r.byID())
+	l.drain()
+	r.balanced()
+}
+
+func TestRun_SecondSignalEndsItAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		sig  syscall.Signal
+		want int
+	}{{syscall.SIGTERM, 143}, {syscall.SIGINT, 130}} {
+		t.Run(c.sig.String(), func(t *testing.T) {
+			r := small(t)
+			l := r.program.start()
+			l.caughtUp(time.Minute, r.byID())
+			r.goLive()
+			r.grown(100)
+			// A Redis that is silent keeps the drain from its end.
+			r.redis.Pause(t)
+			r.grown(300)
+			l.signal(c.sig)
+			testenv.Wait(t, 20*time.Second, "the drain to begin; see "+l.log, func() error {
+				if !strings.Contains(l.text(), `"msg":"draining"`) {
+					return fmt.Errorf("no line says draining")
+				}
+				return nil
+			})
+			second := time.Now()
+			l.signal(c.sig)
+			if got := l.wait(20 * time.Second); got != c.want {
+				t.Errorf("got exit code %d after two signals, want %d\n%s", got, c.want, l.tail())
+			}
+			if took := time.Since(second); took > 3*time.Second {
+				t.Errorf("the second signal took %v, want it to end the process at once\n%s", took, l.tail())
+			}
+			r.redis.Resume(t)
+			r.rest()
+			l = r.program.start()
+			l.caughtUp(time.Minute, r.byID())
+			l.drain()
+			r.balanced()
+		})
+	}
+}
+
+func TestRun_DrainsUnderLoadAndGoesOnWhereItStopped(t *testing.T) {
+	r := small(t)
+	r.goLive()
+	for range 3 {
+		l := r.program.start()
+		l.streaming(r.ids()...)
+		r.grown(300)
+		l.drain()
+	}
+	r.rest()
+	l := r.program.start()
+	l.caughtUp(time.Minute, r.byID())
+	l.drain()
+	r.balanced()
+}
+
+func TestRun_StoppedForLongerThanReadTimeoutsAndContinued(t *testing.T) {
+	r := small(t)
+	// The configuration gives up a connection after 4 s of silence; the servers
+	// give up a reader that takes nothing after 2 s.
+	for _, s := range r.shards {
+		s.Exec(t, "SET GLOBAL net_write_timeout = 2")
+	}
+	l := r.program.start()
+	l.streaming(r.ids()...)
+	r.goLive()
+	r.grown(200)
+	l.signal(syscall.SIGSTOP)
+	stopped := time.Now()
+	r.grown(200)
+	testenv.Wait(t, 20*time.Second, "the time-outs to pass", func() error {
+		if gone := time.Since(stopped); gone < 7*time.Second {
+			return fmt.Errorf("%v of 7s have passed", gone)
+		}
+		return nil
+	})
+	l.signal(syscall.SIGCONT)
+	r.grown(200)
+	r.rest()
+	l.caughtUp(time.Minute, r.byID())
+	l.drain()
+	r.balanced()
+}
+
+// Two processes with state directories of their own have streams of their own:
+// their offsets mean different records. On one prefix of Redis the second one
+// finds positions of a foreign log there. The lake keeps a chain for each log,
+// so that both write all rows: two copies, apart by incarnation.
+func TestRun_TwoPipelinesOnOneRedisPrefixDoNotMixTheirCounts(t *testing.T) {
+	r := small(t)
+	first := r.program.start()
+	first.caughtUp(time.Minute, r.byID())
+	first.drain()
+	alone := r.balanced()
+
+	other := newProgram(t, workDir(t), strings.Replace(r.config(), "file://./lake", "file://./other-lake", 1))
+	second := other.start()
+	second.caughtUp(time.Minute, r.byID())
+	first = r.program.start()
+	first.caughtUp(time.Minute, r.byID())
+	r.goLive()
+	r.grown(300)
+	r.rest()
+	first.caughtUp(time.Minute, r.byID())
+	second.caughtUp(time.Minute, r.byID())
+	for _, l := range []*life{first, second} {
+		l.signal(syscall.SIGTERM)
+		if got := l.wait(time.Minute); got != 0 && got != 1 {
+			t.Errorf("got exit code %d, want 0 (drained) or 1 (not drained)\n%s", got, l.tail())
+		}
+	}
+	// Whoever wrote last, once one of them is alone the values are right again.
+	first = r.program.start()
+	first.caughtUp(time.Minute, r.byID())
+	first.drain()
+	if sums := r.balanced(); sums.LakeRows <= alone.LakeRows {
+		t.Errorf("got %d lake rows, want more than %d", sums.LakeRows, alone.LakeRows)
+	}
+}
