@@ -496,6 +496,24 @@ func TestWorker_BeginsBehindWhatTheStreamNoLongerHas(t *testing.T) {
 	}
 }
 
+// TestWorker_BoundsMayBeOlderThanTheChain: while a worker opens its chains,
+// the stream grows and another worker cuts what is new.
+func TestWorker_BoundsMayBeOlderThanTheChain(t *testing.T) {
+	l := newLake(t, 4)
+	o := l.options()
+	o.Store = &movingStore{l.store, func() {
+		l.grow(4)
+		other := l.open(t, l.options(), 8)
+		if err := other.cut(t.Context(), &other.parts[0]); err != nil {
+			t.Error(err)
+		}
+	}}
+	s := newSession(NewWorker(o))
+	if err := s.open(t.Context()); err != nil || s.parts[0].next != 8 {
+		t.Errorf("open = %v at offset %d, want nil at 8", err, s.parts[0].next)
+	}
+}
+
 // brokenConsumer fails at its second poll.
 type brokenLog struct {
 	*memLog

@@ -422,6 +422,16 @@ func TestHazard_B25_ManyDirectoriesCutTheBatch(t *testing.T) {
 	o.RollRows = 1 << 20
 	f.drain(t, o)
 	f.wantIDs(t, "orders", maxDirs+40)
+	batches := 0
+	for b, err := range Committed(t.Context(), f.store, "orders", DefaultLayout) {
+		if err != nil || len(b.Manifest.Files) > maxDirs {
+			t.Errorf("a batch of %d files, %v, want at most %d", len(b.Manifest.Files), err, maxDirs)
+		}
+		batches++
+	}
+	if batches != 2 {
+		t.Errorf("%d directories make %d batches, want 2", maxDirs+40, batches)
+	}
 }
 
 func TestGetJSON_RefusesWhatIsNotOurs(t *testing.T) {
