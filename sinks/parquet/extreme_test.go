@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"tailwater/change"
 	"tailwater/stream"
@@ -273,6 +274,34 @@ func TestUnscaled_AgreesWithRationals(t *testing.T) {
 		if ok && got.Cmp(whole.Num()) != 0 {
 			t.Fatalf("unscaled(%s, %d, %d) = %s, want %s", text, precision, scale, got, whole.Num())
 		}
+	}
+}
+
+func TestLayout_DirectoriesOfAnyTextCanBeWritten(t *testing.T) {
+	f := newFixture(t)
+	w := newWriter("00", f.print)
+	l, err := ParseLayout("by_city", []string{"city"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := f.options()
+	o.Layout = l
+	long := strings.Repeat("x", 300)
+	cities := []string{long, long + "y", strings.Repeat("é", 200), strings.Repeat("=", 100), strings.Repeat("a", 158) + "////////////////////////", ".", "..", "", "a/b", "__HIVE_DEFAULT_PARTITION__", "\x00", "😀", strings.Repeat("😀", 45) + "x"}
+	for i, c := range cities {
+		f.log.append(w.event(0, day, fmt.Sprintf(`"id":%d,"city":%s`, i, mustJSON(t, c))))
+	}
+	f.drain(t, o)
+	dirs := make(map[string]string)
+	for _, r := range f.wantIDs(t, "orders__by_city", len(cities)) {
+		dir := strings.Split(r["_file"], "/")[1]
+		if len(dir) > len("city=")+maxLevel || !utf8.ValidString(dir) || strings.HasSuffix(dir, "%") {
+			t.Errorf("directory %q of %d bytes", dir, len(dir))
+		}
+		if other, twice := dirs[dir]; twice && other != r["city"] && r["city"] != "" && other != "" {
+			t.Errorf("%.20q and %.20q share directory %s", other, r["city"], dir)
+		}
+		dirs[dir] = r["city"]
 	}
 }
 

@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"strings"
 	"time"
@@ -165,7 +166,27 @@ func appendLevel(dst, raw []byte, lv Level) ([]byte, error) {
 
 // appendHive escapes a directory value as Hive does: control characters and
 // those that mean something in a path or a glob become %XX.
+//
+// A level of more than maxLevel bytes is cut and ends with a part of the
+// text's SHA-256: file systems take at most 255 bytes, S3 1,024 of a whole key.
 func appendHive(dst, text []byte) []byte {
+	start := len(dst)
+	dst = appendEscaped(dst, text[:min(len(text), maxLevel+1)])
+	if len(dst)-start <= maxLevel {
+		return dst
+	}
+	cut := start + maxLevel - 20
+	for cut > start && (dst[cut]&0xC0 == 0x80 || dst[cut-1] == '%' || dst[cut-2] == '%') {
+		cut--
+	}
+	sum := sha256.Sum256(text)
+	return fmt.Appendf(dst[:cut], "~%x", sum[:8])
+}
+
+// maxLevel bounds the value of a directory level, in bytes.
+const maxLevel = 180
+
+func appendEscaped(dst, text []byte) []byte {
 	const special = "\"#%'*/:=?\\{}[]^\x7f"
 	const digits = "0123456789ABCDEF"
 	for i, c := range text {

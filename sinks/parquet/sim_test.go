@@ -454,11 +454,7 @@ func (s *simulation) finish() {
 // moves, the topic is made anew. Whatever happens, the next worker in peace
 // finds or makes every accepted row once.
 func TestLake_EveryRowStandsOnceUnderRandomSchedules(t *testing.T) {
-	seeds := uint64(250)
-	if testing.Short() {
-		seeds = 40
-	}
-	for seed := range seeds {
+	for seed := range uint64(200) {
 		s := newSimulation(t, seed)
 		for range 20 + s.rng.IntN(60) {
 			s.step()
