@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -166,7 +167,10 @@ func (c *comparison) page(ctx context.Context, p *projection, row *scanRow, text
 		n++
 	}
 	c.r.v.progress.add(int64(n))
-	return n, rows.Err()
+	if err := errors.Join(rows.Err(), rows.Close(), stmt.Close()); err != nil {
+		return n, err
+	}
+	return n, c.server.release(ctx)
 }
 
 // next compares one row.

@@ -199,3 +199,41 @@ func hidden(t *testing.T, f *fixture, s *testenv.Server) {
 		t.Errorf("%d passes for more keys than are held at once", r.Passes)
 	}
 }
+
+// While a table is compared it can be altered, and neither side waits for the
+// other: the comparison begins again.
+func TestVerify_NeverHoldsUpAnAlterTable(t *testing.T) {
+	server := testenv.MySQL(t, 1)[0]
+	server.Exec(t, "CREATE DATABASE db_a", fmt.Sprintf(kinds, "db_a", "x"), "CREATE TABLE db_a.kinds_y LIKE db_a.kinds_x", "ALTER TABLE db_a.kinds_y DROP PRIMARY KEY")
+	f := &fixture{t: t, dir: t.TempDir()}
+	f.configure(fmt.Sprintf("        - { name: a, host: %s, port: %d, user: %q, password: %q }\n", server.Host, server.Port, server.ReplUser, server.ReplPassword), kindsViews)
+	r := rand.New(rand.NewPCG(1, 1))
+	for i := range 40 {
+		server.Exec(t, fmt.Sprintf("INSERT INTO db_a.kinds_x (name, id, %s) VALUES ('n', %d, %s)", kindsColumns, i, kindsValues(r)), fmt.Sprintf("INSERT INTO db_a.kinds_y (name, id) VALUES ('m', %d)", i))
+	}
+	f.start()
+	var once sync.Once
+	var took time.Duration
+	o := Options{Config: f.cfg, Only: []string{"rows"}, PageRows: 1, Timeout: 30 * time.Second, ProgressEvery: time.Millisecond}
+	o.OnProgress = func(p Progress) {
+		if strings.HasPrefix(p.Stage, "reading the tables") && p.Done > 3 {
+			once.Do(func() {
+				began := time.Now()
+				server.Exec(t, "SET lock_wait_timeout = 5", "ALTER TABLE db_a.kinds_x MODIFY d DOUBLE FIRST, ADD COLUMN later INT", "ALTER TABLE db_a.kinds_y ADD COLUMN later INT, ALGORITHM=COPY")
+				took = time.Since(began)
+			})
+		}
+	}
+	got, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clean(t, got)
+	if took == 0 {
+		t.Fatal("the comparison was over before the table could be altered")
+	}
+	t.Logf("the ALTER TABLE took %s: %+v", took, got)
+	if got.Unseen == 0 && len(got.Notes) == 0 {
+		t.Errorf("got %+v, want a part that was read again", got)
+	}
+}

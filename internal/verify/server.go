@@ -118,7 +118,7 @@ func (s *server) snapshot(ctx context.Context, wanted func(database, name string
 	if err != nil {
 		return err
 	}
-	for _, text := range []string{"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"} {
+	for _, text := range []string{"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", "SAVEPOINT tailwater"} {
 		if err := s.exec(ctx, text); err != nil {
 			return err
 		}
@@ -137,6 +137,13 @@ func (s *server) snapshot(ctx context.Context, wanted func(database, name string
 		return fmt.Errorf("shard %s: %w", s.shard.ID, err)
 	}
 	return nil
+}
+
+// release gives up the metadata locks of the tables that were read, and keeps
+// the snapshot. A transaction holds them to its end otherwise, and an ALTER
+// TABLE that waits for them holds up everybody who wants the table.
+func (s *server) release(ctx context.Context) error {
+	return s.exec(ctx, "ROLLBACK TO SAVEPOINT tailwater")
 }
 
 // executed reads which transactions the server has executed.
