@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -346,5 +347,48 @@ func TestWorker_MemoryIsBoundedOverAllPartitions(t *testing.T) {
 	}
 	if limit := o.MemoryBytes + 10*(400+rowOverhead); most > limit {
 		t.Errorf("%d bytes were held at once, want at most %d", most, limit)
+	}
+}
+
+// hangingDisk never answers a write while it hangs.
+type hangingDisk struct {
+	*memStore
+	hangs atomic.Bool
+}
+
+func (s *hangingDisk) PutNew(ctx context.Context, key string, body io.Reader, size int64) error {
+	if s.hangs.Load() {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	return s.memStore.PutNew(ctx, key, body, size)
+}
+
+func TestWorker_TheEndIsDrainedWithinGrace(t *testing.T) {
+	for _, hangs := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLake(t, 7)
+			disk := &hangingDisk{memStore: l.store}
+			o := l.options()
+			o.Store, o.Codec.Compression, o.RollRows, o.Grace = disk, "none", 1000, 20*time.Second
+			w := NewWorker(o)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- w.Run(ctx) }()
+			time.Sleep(5 * time.Second)
+			if st := w.Status(); st.Read[0] != 7 || st.Saved[0] != 0 {
+				t.Errorf("read %v and saved %v, want 7 and 0 of partition 0", st.Read, st.Saved)
+			}
+			disk.hangs.Store(hangs)
+			began := time.Now()
+			cancel()
+			err := <-done
+			if took := time.Since(began); (err != nil) != hangs || took > o.Grace {
+				t.Errorf("a disk that hangs (%v): Run = %v after %v, want its end within %v", hangs, err, took, o.Grace)
+			}
+			if st := w.Status(); !hangs && (st.Saved[0] != 7 || st.Rows != 7) {
+				t.Errorf("status at the end = %+v, want 7 rows saved", st)
+			}
+		})
 	}
 }
