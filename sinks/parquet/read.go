@@ -317,6 +317,7 @@ func (r *rowReader) group(g pq.RowGroup, f func(*FileRow) error) error {
 	rows := g.Rows()
 	defer rows.Close()
 	buf := make([]pq.Row, 256)
+	left := g.NumRows()
 	for {
 		n, err := rows.ReadRows(buf)
 		for _, row := range buf[:n] {
@@ -335,6 +336,9 @@ func (r *rowReader) group(g pq.RowGroup, f func(*FileRow) error) error {
 		}
 		if err != nil {
 			return fmt.Errorf("read rows: %w", err)
+		}
+		if left -= int64(n); n == 0 || left < 0 {
+			return fmt.Errorf("damaged: its pages do not have the %d rows of its footer", g.NumRows())
 		}
 	}
 }
