@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -87,7 +86,7 @@ func (r *Reader) follow(ctx context.Context, position []byte, h Handler) error {
 	defer d.c.close()
 	defer context.AfterFunc(ctx, d.c.close)()
 	r.o.Logger.Info("following", "shard", r.o.Shard, "server_uuid", from.ServerUUID, "version", srv.vars["version"],
-		slog.Any("gtid", from.GTID), "file", from.File, "pos", from.Pos)
+		"gtid", gtidText(from.GTID), "file", from.File, "pos", from.Pos)
 	r.set(func(st *Status) {
 		st.ServerVersion, st.ServerUUID, st.ServerID = srv.vars["version"], from.ServerUUID, uint32(srv.vars.number("server_id"))
 	})
@@ -202,10 +201,11 @@ func (s *session) account(ev event, at time.Time, heartbeat bool, before uint64)
 	st.Events++
 	st.Bytes += uint64(ev.size)
 	st.File, st.Pos = m.file, m.end
-	st.LastEvent = at
 	st.Transactions += m.transactions - before
 	if heartbeat {
 		st.LastHeartbeat = at
+	} else {
+		st.LastEvent = at
 	}
 	if m.phase == between && len(m.text) > 0 {
 		st.LastCommitMicros = m.lastCommitMicros
@@ -268,4 +268,12 @@ func (s *session) question() (int64, place, error) {
 	}
 	end, err := s.ask.readEnd(ctx)
 	return clock, end, err
+}
+
+// gtidText is a set for the log; nil is a server without GTIDs.
+func gtidText(s *GTIDSet) string {
+	if s == nil {
+		return ""
+	}
+	return s.String()
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -18,29 +19,36 @@ import (
 
 func newStatusCommand() *cobra.Command {
 	var out outputFlag
-	var url, failOn string
+	var addr, failOn string
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what a running Tailwater is doing",
 		Long: `Show what a running Tailwater is doing.
 
-Exit codes: 0; 3 when it cannot be reached; 4 with --fail-on when the verdict is
-that bad or worse.`,
+Exit codes: 0 it answered, 2 wrong flags, 3 it cannot be reached or is not
+Tailwater, 4 with --fail-on when the verdict is that bad or worse.`,
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().StringVar(&url, "url", "http://127.0.0.1:8080", "address of its http.listen")
+	cmd.Flags().StringVar(&addr, "url", "http://127.0.0.1:8080", "address of its http.listen")
 	cmd.Flags().StringVar(&failOn, "fail-on", "", "exit 4 at this verdict or a worse one: degraded or failed")
 	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Second, "how long to wait for the answer")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if failOn != "" && failOn != string(status.Degraded) && failOn != string(status.Failed) {
 			return failWith(exitUsage, fmt.Errorf("--fail-on %q: use degraded or failed", failOn))
 		}
+		if timeout <= 0 {
+			return failWith(exitUsage, fmt.Errorf("--timeout %s: must be above zero", timeout))
+		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 		defer cancel()
-		s, err := fetchStatus(ctx, url)
+		s, err := fetchStatus(ctx, addr)
+		if err != nil && out.json() {
+			e := envelope{Command: "status", Summary: "no status", Error: &fault{Code: "unreachable", Suggestion: statusHint}}
+			return failWithEnvelope(cmd.OutOrStdout(), e, exitEnvironment, err)
+		}
 		if err != nil {
-			return failWith(exitEnvironment, err)
+			return failWith(exitEnvironment, fmt.Errorf("%w\n%s", err, statusHint))
 		}
 		if err := showStatus(cmd.OutOrStdout(), s, out.json()); err != nil {
 			return err
@@ -54,26 +62,43 @@ that bad or worse.`,
 	return cmd
 }
 
-// fetchStatus asks a running process for its snapshot.
-func fetchStatus(ctx context.Context, url string) (*status.Snapshot, error) {
-	hint := "is tailwater running, and is this its http.listen? name another address with --url"
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+"/api/v1/status", nil)
+// statusHint is the way out when nothing, or something else, answers.
+const statusHint = "is tailwater running, and is this its http.listen? name another address with --url"
+
+// maxStatusBytes bounds an answer; what is larger is not from Tailwater.
+const maxStatusBytes = 64 << 20
+
+// fetchStatus asks a running process for its snapshot. An address without a
+// scheme is taken as http.
+func fetchStatus(ctx context.Context, addr string) (*status.Snapshot, error) {
+	if !strings.Contains(addr, "://") {
+		addr = "http://" + addr
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(addr, "/")+"/api/v1/status", nil)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", url, err)
+		return nil, fmt.Errorf("ask for the status: %w", err)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("no answer from %s: %w\n%s", url, errors.Unwrap(err), hint)
+		var u *url.Error
+		if errors.As(err, &u) {
+			err = u.Err // what it wraps it in is the address once more
+		}
+		return nil, fmt.Errorf("no answer from %s: %w", addr, err)
 	}
 	defer resp.Body.Close()
-	var s status.Snapshot
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %s\n%s", url, resp.Status, hint)
+		return nil, fmt.Errorf("%s answers %s", addr, resp.Status)
 	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(&s); err != nil {
-		return nil, fmt.Errorf("%s does not answer as Tailwater does: %w\n%s", url, err, hint)
+	var s status.Snapshot
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxStatusBytes)).Decode(&s); err != nil {
+		return nil, fmt.Errorf("%s does not answer as Tailwater does: %w", addr, err)
 	}
-	return &s, nil
+	switch s.Verdict {
+	case status.OK, status.Degraded, status.Failed:
+		return &s, nil
+	}
+	return nil, fmt.Errorf("%s does not answer as Tailwater does: its answer has no verdict", addr)
 }
 
 // showStatus prints a snapshot.
@@ -86,7 +111,7 @@ func showStatus(w io.Writer, s *status.Snapshot, asJSON bool) error {
 	fmt.Fprintf(w, "lag: %.0f ms to the stream, %.0f ms to Redis (p99); memory %d MiB\n\n",
 		s.Process.StreamLag.P99, s.Process.DeliveryLag.P99, s.Process.RSSBytes>>20)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SHARD\tSTATE\tLAG\tROWS\tEVENTS\tBEHIND\tLAST SAVED")
+	fmt.Fprintln(t, "SHARD\tSTATE\tLAG\tROWS\tEVENTS\tPOSITION\tSAVED")
 	for i := range s.Shards {
 		sh := &s.Shards[i]
 		fmt.Fprintf(t, "%s/%s\t%s\t%.1fs\t%d\t%d\t%s:%d\t%s\n", sh.Source, sh.Shard, sh.State, sh.LagSeconds, sh.Rows, sh.Events, sh.File, sh.Pos, ago(s.Time, sh.LastSaved))

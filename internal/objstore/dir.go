@@ -40,6 +40,9 @@ func OpenDir(root string) (*Dir, error) {
 	if err := os.MkdirAll(abs, 0o755); err != nil {
 		return nil, fmt.Errorf("open object directory: %w", err)
 	}
+	if err := os.Chmod(abs, 0o755); err != nil {
+		return nil, fmt.Errorf("open object directory: %w", err)
+	}
 	d := &Dir{root: abs}
 	return d, d.sweep(time.Hour)
 }
@@ -187,7 +190,12 @@ func (d *Dir) mkdir(dir string) error {
 			return err
 		}
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	err := os.Mkdir(dir, 0o755)
+	if err == nil {
+		// Whatever the process's umask is: a lake is there to be read.
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return syncDir(filepath.Dir(dir))

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tailwater/internal/config"
@@ -59,6 +60,8 @@ type Pipeline struct {
 	store    *redis.Store
 	listener net.Listener
 	gate     gate
+	// diskLimit is limits.disk in bytes, 0 for none.
+	diskLimit atomic.Int64
 
 	targets []*target
 	topics  map[string]stream.Topic
@@ -80,6 +83,7 @@ func Open(ctx context.Context, o Options) (*Pipeline, error) {
 		p.o.LagSince = p.started
 	}
 	p.budget = newBudget(p.cfg)
+	p.diskLimit.Store(int64(p.cfg.Limits.Disk))
 	debug.SetMemoryLimit(p.budget.total)
 	for _, open := range []func(context.Context) error{
 		p.openState, p.openStream, p.openTopics, p.openWindows, p.openLake, p.openShards, p.openHTTP,
@@ -250,7 +254,7 @@ type budget struct {
 // the batches of the shards (two each), and for the lake's workers. The rest
 // is for what the parts need besides, and for the collector's slack.
 func newBudget(c *config.Resolved) budget {
-	b := budget{total: int64(c.Limits.Memory)}
+	b := budget{total: int64(c.Limits.MemoryHere())}
 	part := b.total / 8
 	b.stream = part
 	shards := 0

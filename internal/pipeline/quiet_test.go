@@ -6,11 +6,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"tailwater/binlog/primary"
 	"tailwater/internal/config"
+	"tailwater/internal/status"
+	"tailwater/stream"
 )
 
 // openQuiet opens a pipeline over one primary that has no tables.
@@ -75,5 +78,41 @@ func TestPipeline_DrainsAViewThatNeverHadAnEvent(t *testing.T) {
 	drain()
 	if err := <-done; err != nil {
 		t.Errorf("Run = %v, want nil: fences and heartbeats are nothing to wait for", err)
+	}
+}
+
+func TestPipeline_ReadersPauseWhileTheStreamHasNoRoomAndGoOnByThemselves(t *testing.T) {
+	p := openQuiet(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	go p.keepRoom(ctx)
+	wait := func(paused bool) {
+		t.Helper()
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for p.Snapshot().Stream.Paused != paused {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				t.Fatalf("the stream never had paused = %v: %+v", paused, p.Snapshot().Stream)
+			}
+		}
+	}
+	session, err := p.log.OpenShard(ctx, stream.ShardOptions{Source: "s", Shard: "00", Topics: []string{"tw.quiet.orders"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	p.diskLimit.Store(1) // the fences alone are more
+	wait(true)
+	if s := p.Snapshot(); s.Verdict != status.Degraded || !strings.Contains(s.Stream.Error, "limits.disk") {
+		t.Errorf("verdict %s, stream %+v, want degraded, and limits.disk named", s.Verdict, s.Stream)
+	}
+	blocked := make(chan error, 1)
+	go func() { blocked <- p.gate.wait(ctx) }()
+	p.diskLimit.Store(1 << 30)
+	wait(false)
+	if err := <-blocked; err != nil {
+		t.Errorf("a publisher that waited: %v, want it to go on", err)
 	}
 }

@@ -58,7 +58,7 @@ func (p *Pipeline) Run(ctx, hard context.Context, grace time.Duration) error {
 	deadline := time.AfterFunc(grace, cancelHard)
 	defer deadline.Stop()
 	readers.Wait()
-	left := p.catchUp(hard)
+	left := append(p.stopped(), p.catchUp(hard)...)
 	stopSinks()
 	workers.Wait()
 	side.Wait()
@@ -106,13 +106,19 @@ func (p *Pipeline) checkStore(ctx context.Context) {
 			for _, w := range found.Warnings {
 				p.logger.Warn("window store", "version", found.Version, "warning", w)
 			}
+			for _, v := range p.windows {
+				v.storeDown(nil)
+			}
 			return
 		}
 		if ctx.Err() != nil {
 			return
 		}
 		p.logger.Warn("window store cannot be checked", "error", err)
-		if !pause(ctx, time.Minute) {
+		for _, v := range p.windows {
+			v.storeDown(err)
+		}
+		if !pause(ctx, 5*time.Second) {
 			return
 		}
 	}
@@ -128,6 +134,18 @@ func (p *Pipeline) retryShard(r *http.Request) error {
 	}
 	return &status.Problem{Status: http.StatusNotFound, Title: "no such shard", Code: "no_shard",
 		Detail: r.PathValue("shard"), Suggestion: "GET /api/v1/status lists the shards"}
+}
+
+// stopped names the shards that wait for a person: what they have not read is
+// not drained.
+func (p *Pipeline) stopped() []string {
+	var out []string
+	for _, s := range p.shards {
+		if s.left != nil {
+			out = append(out, fmt.Sprintf("shard %s is stopped: %v", s.id, s.left))
+		}
+	}
+	return out
 }
 
 // catchUp waits until every sink has all that the stream holds, and returns

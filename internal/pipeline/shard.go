@@ -35,6 +35,9 @@ type shard struct {
 	// wake ends a pause at once.
 	wake chan struct{}
 	now  func() time.Time
+	// left is why the shard waited for a person when it was told to stop. It is
+	// valid once run has returned.
+	left error
 	// runs counts the sessions opened; those after the first are reconnects.
 	runs atomic.Uint64
 }
@@ -65,7 +68,10 @@ func (s *shard) run(stop, hard context.Context) {
 		case <-s.wake:
 			backoff.Reset()
 		case <-stop.Done():
-			s.ended(nil)
+			if class == binlog.Stop {
+				s.left = err
+			}
+			s.ended(err)
 			return
 		}
 	}

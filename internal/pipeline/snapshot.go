@@ -71,7 +71,7 @@ func verdict(s *status.Snapshot) status.Verdict {
 }
 
 func (p *Pipeline) streamStatus() status.Stream {
-	s := status.Stream{Type: "embedded", Address: p.log.Addr(), Limit: int64(p.cfg.Limits.Disk), Paused: p.gate.closed()}
+	s := status.Stream{Type: "embedded", Address: p.log.Addr(), Limit: p.diskLimit.Load(), Paused: p.gate.closed()}
 	u, err := p.log.Usage()
 	if err != nil {
 		s.Error = err.Error()

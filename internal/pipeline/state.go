@@ -39,6 +39,8 @@ func openState(dir string) (*stateDir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state directory %s: %w", dir, err)
 	}
+	// The embedded stream's library makes its files with the modes of anybody.
+	unix.Umask(0o077)
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("open state directory: %w", err)
 	}

@@ -38,6 +38,8 @@ type viewWindows struct {
 	mu     sync.Mutex
 	worker *redis.Worker
 	fault  error
+	// down is why the window store could not be asked before there was a worker.
+	down error
 }
 
 // run works until ctx ends. The worker is made anew when the view's columns
@@ -176,6 +178,14 @@ func (v *viewWindows) fail(err error) {
 	v.fault = err
 }
 
+// storeDown notes that the window store does not answer, or with nil that it
+// does. A worker knows better as soon as there is one.
+func (v *viewWindows) storeDown(err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.down = err
+}
+
 // hasNothing reports whether the view has never had an event: there is nothing
 // to wait for then, and nothing to keep. It asks the log each time, for a
 // schema is stored before the first event that names it, and what run has last
@@ -188,10 +198,10 @@ func (v *viewWindows) hasNothing(ctx context.Context) bool {
 // status is what each metric is doing.
 func (v *viewWindows) status() (redis.Status, error) {
 	v.mu.Lock()
-	w, fault := v.worker, v.fault
+	w, fault, down := v.worker, v.fault, v.down
 	v.mu.Unlock()
 	if w == nil {
-		return redis.Status{Topic: v.topic.Name}, fault
+		return redis.Status{Topic: v.topic.Name}, errors.Join(fault, down)
 	}
 	return w.Status(), fault
 }

@@ -47,6 +47,9 @@ func Open(o Options) (*Store, error) {
 	if timeout == 0 {
 		timeout = 5 * time.Second
 	}
+	// The library logs lines of its own about connections; what matters comes
+	// back as an error.
+	goredis.SetLogger(silent{})
 	opt.MaxRetries = -1
 	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout = timeout, timeout, timeout
 	opt.ContextTimeoutEnabled = true
@@ -83,3 +86,9 @@ func (s *Store) Ping(ctx context.Context) error {
 	}
 	return nil
 }
+
+// silent is a logger of the library that says nothing.
+type silent struct{}
+
+// Printf says nothing.
+func (silent) Printf(context.Context, string, ...any) {}

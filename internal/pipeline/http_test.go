@@ -1,0 +1,45 @@
+package pipeline_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"tailwater/internal/status"
+)
+
+// post sends an authenticated POST to the rig's pipeline.
+func post(r *shopRig, path string) {
+	r.t.Helper()
+	token, err := os.ReadFile(filepath.Join(r.dir, "state", "api-token"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, "http://"+r.pipe.HTTPAddr()+"/api/v1/"+path, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusAccepted {
+		r.t.Errorf("POST %s = %d, want 202", path, resp.StatusCode)
+	}
+}
+
+// caughtUpOnce waits until every shard has published something.
+func (r *shopRig) caughtUpOnce() {
+	r.t.Helper()
+	r.await("events of every shard", func(s status.Snapshot) bool {
+		for i := range s.Shards {
+			if s.Shards[i].Events == 0 {
+				return false
+			}
+		}
+		return true
+	})
+}

@@ -1,0 +1,232 @@
+package pipeline_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tailwater/binlog/primary"
+	"tailwater/binlog/primary/shop"
+	"tailwater/internal/config"
+	"tailwater/internal/demo"
+	"tailwater/internal/pipeline"
+	"tailwater/internal/status"
+)
+
+// shopRig is a shop on primaries in this process, a pipeline over them, and
+// the ledger that says what must come out.
+type shopRig struct {
+	t        *testing.T
+	dir      string
+	servers  []*primary.Server
+	ledger   *shop.Ledger
+	workload *shop.Workload
+	// extra is put at the end of the configuration.
+	extra string
+
+	pipe *pipeline.Pipeline
+	stop context.CancelFunc
+	kill context.CancelFunc
+	done chan error
+}
+
+func newShop(t *testing.T, shards int, rate int) *shopRig {
+	t.Helper()
+	r := &shopRig{t: t, dir: t.TempDir(), ledger: shop.NewLedger(demo.Accounts()...)}
+	var ids []string
+	var targets []shop.Target
+	for i := range shards {
+		s, err := primary.Start(primary.Options{ServerID: uint32(i + 1), User: "tailwater", Password: "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		r.servers = append(r.servers, s)
+		ids = append(ids, fmt.Sprintf("%02d", i))
+		targets = append(targets, shop.OnPrimary(s))
+	}
+	var err error
+	r.workload, err = shop.New(shop.Options{Seed: 3, Rate: rate, HistoryTxs: 20, Ledger: r.ledger}, ids, targets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.workload.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.close)
+	return r
+}
+
+// configText is the pipeline of the demo with a durable place for everything
+// but the windows.
+func (r *shopRig) configText() string {
+	var b strings.Builder
+	b.WriteString(`version: 1
+name: shop
+state: { dir: ./state }
+sources:
+  s:
+    type: mysql
+    server_id: 100-199
+    heartbeat: { every: 200ms, stall_after: 1s }
+    connect: { retry: { min: 20ms, max: 200ms } }
+    shards:
+      list:
+`)
+	for i, s := range r.servers {
+		fmt.Fprintf(&b, "        - { name: %q, dsn: \"tailwater:x@tcp(%s)/\" }\n", fmt.Sprintf("%02d", i), s.Addr())
+	}
+	b.WriteString(`tables:
+  orders: { from: { source: s, schema: "shop_{db}", table: "orders_{part}" }, key: [shard, id] }
+  customers: { from: { source: s, schema: "shop_{db}", table: customers }, key: [shard, id] }
+views:
+  orders: { from: orders }
+  customers: { from: customers }
+windows:
+  metrics:
+    order_changes: { view: orders, value: count(), group_by: [status] }
+    gmv: { view: orders, value: sum(amount), where: status == 'paid', group_by: [city] }
+lake: { url: file://./lake, file: { roll_every: 1s } }
+http: { listen: 127.0.0.1:0 }
+`)
+	return b.String() + r.extra
+}
+
+// start opens the pipeline and runs it.
+func (r *shopRig) start() {
+	r.t.Helper()
+	path := filepath.Join(r.dir, "tailwater.yaml")
+	if err := os.WriteFile(path, []byte(r.configText()), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	cfg, findings := config.Load(path, os.LookupEnv)
+	if cfg == nil {
+		r.t.Fatalf("configuration:\n%s", findings)
+	}
+	var err error
+	r.pipe, err = pipeline.Open(r.t.Context(), pipeline.Options{Config: cfg.Resolved(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var stop, hard context.Context
+	stop, r.stop = context.WithCancel(context.Background())
+	hard, r.kill = context.WithCancel(context.Background())
+	r.done = make(chan error, 1)
+	go func() { r.done <- r.pipe.Run(stop, hard, 20*time.Second) }()
+}
+
+// crash ends the pipeline at once, without a drain.
+func (r *shopRig) crash() {
+	r.t.Helper()
+	r.kill()
+	<-r.done
+	if err := r.pipe.Close(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.pipe = nil
+}
+
+func (r *shopRig) close() {
+	if r.pipe != nil {
+		r.kill()
+		<-r.done
+		r.pipe.Close()
+		r.pipe = nil
+	}
+}
+
+// write writes for a while.
+func (r *shopRig) write(d time.Duration) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), d)
+	defer cancel()
+	if err := r.workload.Live(ctx); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// shard is the state of one shard now.
+func (r *shopRig) shard(i int) status.Shard { return r.pipe.Snapshot().Shards[i] }
+
+// await polls until ok.
+func (r *shopRig) await(what string, ok func(status.Snapshot) bool) {
+	r.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for {
+		s := r.pipe.Snapshot()
+		if ok(s) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			for i := range s.Shards {
+				r.t.Logf("shard %s: %s %s", s.Shards[i].Shard, s.Shards[i].State, s.Shards[i].Error)
+			}
+			r.t.Fatalf("never %s", what)
+		}
+	}
+}
+
+// caughtUp waits until each shard has read what its server has executed.
+func (r *shopRig) caughtUp(except ...int) {
+	r.t.Helper()
+	skip := make(map[int]bool)
+	for _, i := range except {
+		skip[i] = true
+	}
+	r.await("caught up", func(s status.Snapshot) bool {
+		for i := range s.Shards {
+			if !skip[i] && s.Shards[i].GTID != r.servers[i].Executed() {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// drainAndCompare stops the pipeline in order and holds everything against the
+// ledger.
+func (r *shopRig) drainAndCompare() {
+	r.t.Helper()
+	r.caughtUp()
+	r.stop()
+	if err := <-r.done; err != nil {
+		r.t.Fatalf("Run = %v, want a clean drain", err)
+	}
+	books := demo.Books{Ledger: r.ledger, Store: r.pipe.Store(), Lake: filepath.Join(r.dir, "lake")}
+	c, err := books.Compare(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if c.Mismatches != 0 || c.LakeRows == 0 || c.WindowValues == 0 {
+		r.t.Errorf("%d mismatches in %d lake rows and %d window values:\n%s", c.Mismatches, c.LakeRows, c.WindowValues, strings.Join(c.Differences, "\n"))
+	}
+	if err := r.pipe.Close(); err != nil {
+		r.t.Error(err)
+	}
+	r.pipe = nil
+}
+
+// background writes until the returned function is called.
+func (r *shopRig) background() (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := r.workload.Live(ctx); err != nil {
+			r.t.Errorf("workload: %v", err)
+		}
+	})
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}
