@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -33,6 +34,16 @@ func writeEnvelope(w io.Writer, e envelope) error {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(e)
+}
+
+// failWithEnvelope ends a verb that came to no result. With -o json the error is
+// on standard output too, as the envelope that a result would have had.
+func failWithEnvelope(w io.Writer, e envelope, code int, err error) error {
+	e.Error.Message = err.Error()
+	if werr := writeEnvelope(w, e); werr != nil {
+		return failWith(exitFailure, errors.Join(err, werr))
+	}
+	return failWith(code, err)
 }
 
 // outputFlag is the flag -o of every verb.

@@ -114,13 +114,17 @@ func showStatus(w io.Writer, s *status.Snapshot, asJSON bool) error {
 	fmt.Fprintln(t, "SHARD\tSTATE\tLAG\tROWS\tEVENTS\tPOSITION\tSAVED")
 	for i := range s.Shards {
 		sh := &s.Shards[i]
-		fmt.Fprintf(t, "%s/%s\t%s\t%.1fs\t%d\t%d\t%s:%d\t%s\n", sh.Source, sh.Shard, sh.State, sh.LagSeconds, sh.Rows, sh.Events, sh.File, sh.Pos, ago(s.Time, sh.LastSaved))
+		fmt.Fprintf(t, "%s/%s\t%s\t%.1fs\t%d\t%d\t%s\t%s\n", sh.Source, sh.Shard, sh.State, sh.LagSeconds, sh.Rows, sh.Events, place(sh), ago(s.Time, sh.LastSaved))
 	}
-	fmt.Fprintln(t, "\nMETRIC\tVIEW\tWATERMARK\tCLOSED\tGROUPS\tLATE\t")
+	if len(s.Metrics) > 0 {
+		fmt.Fprintln(t, "\nMETRIC\tVIEW\tWATERMARK\tCLOSED\tGROUPS\tLATE\t")
+	}
 	for _, m := range s.Metrics {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t\n", m.Metric, m.View, clock(m.Watermark), m.Closed, m.Groups, m.Late)
 	}
-	fmt.Fprintln(t, "\nLAKE TABLE\tLAYOUT\tROWS\tFILES\tMIB\tLAST COMMIT\t")
+	if len(s.Lake) > 0 {
+		fmt.Fprintln(t, "\nLAKE TABLE\tLAYOUT\tROWS\tFILES\tMIB\tLAST COMMIT\t")
+	}
 	for _, l := range s.Lake {
 		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%.1f\t%s\t\n", l.View, l.Layout, l.Rows, l.Files, float64(l.Bytes)/(1<<20), ago(s.Time, l.LastCommit))
 	}
@@ -166,6 +170,14 @@ func verdictGlyph(v status.Verdict) string {
 		return "⚠"
 	}
 	return "✗"
+}
+
+// place is where a shard's reader is in the binlog.
+func place(s *status.Shard) string {
+	if s.File == "" {
+		return "-"
+	}
+	return fmt.Sprintf("%s:%d", s.File, s.Pos)
 }
 
 func ago(now, t time.Time) string {
