@@ -62,6 +62,8 @@ type campaign struct {
 	// openBatches and openFiles count kills in the middle of a lake batch and
 	// of the writing of a file of the state directory.
 	openBatches, openFiles int
+	// verified is what verify printed.
+	verified string
 }
 
 func TestCampaign_NothingIsLostOrDoubledWhateverDies(t *testing.T) {
@@ -240,6 +242,12 @@ func (c *campaign) end() {
 	c.rest()
 	l := c.program.start()
 	l.caughtUp(2*time.Minute, c.byID())
+	// The second oracle reads the servers themselves.
+	code, stdout, stderr := tailwater(c.t, 5*time.Minute, "verify", "-o", "json", c.program.config)
+	if code != 0 {
+		c.t.Errorf("verify: got exit code %d, want 0\n%s\n%s", code, stdout, stderr)
+	}
+	c.verified = stdout
 	l.drain()
 }
 
@@ -264,6 +272,7 @@ func (c *campaign) report(began time.Time, lakeRows int64, values int) {
 		"longest_recovery_ms": c.longestRecovery.Milliseconds(), "seconds": int(time.Since(began).Seconds()),
 	})
 	c.t.Logf("%s", summary)
+	c.t.Logf("verify: %s", c.verified)
 	if c.worked*4 < c.kills || c.grew*2 < c.kills {
 		c.t.Errorf("only %d of %d lives published and %d saw commits: the kills hit no work (%s)", c.worked, c.kills, c.grew, strings.Join(phases, ", "))
 	}

@@ -164,6 +164,16 @@ func (l *life) drain() {
 	}
 }
 
+// undrained ends a process by SIGTERM one of whose shards has stopped: it must
+// not call that a success.
+func (l *life) undrained(id string) {
+	l.t.Helper()
+	l.signal(syscall.SIGTERM)
+	if got, want := l.wait(time.Minute), "shard "+id+" is stopped"; got != 1 || !strings.Contains(l.text(), want) {
+		l.t.Errorf("got exit code %d, want 1 and words that %s\n%s", got, want, l.tail())
+	}
+}
+
 // text is what the process has logged.
 func (l *life) text() string {
 	b, err := os.ReadFile(l.log)
@@ -239,9 +249,7 @@ func (l *life) status() (*status.Snapshot, error) {
 func (l *life) shard(id, what string, ok func(*status.Shard) bool) status.Shard {
 	l.t.Helper()
 	var got status.Shard
-	limit := 40 * time.Second
-	over := time.Now().Add(limit)
-	testenv.Wait(l.t, limit+time.Second, fmt.Sprintf("shard %s to be %s; see %s", id, what, l.log), func() error {
+	testenv.Wait(l.t, 40*time.Second, fmt.Sprintf("shard %s to be %s; see %s", id, what, l.log), func() error {
 		s, err := l.status()
 		if err != nil {
 			return err
@@ -253,9 +261,6 @@ func (l *life) shard(id, what string, ok func(*status.Shard) bool) status.Shard 
 		}
 		if ok(&got) {
 			return nil
-		}
-		if time.Now().After(over) {
-			l.t.Logf("%s", l.tail())
 		}
 		return fmt.Errorf("it is %s: %q", got.State, got.Error)
 	})
@@ -279,6 +284,32 @@ func (l *life) stopped(id string, words ...string) {
 		if !strings.Contains(s.Error, w) {
 			l.t.Errorf("shard %s stopped with %q, want it to name %q; see %s", id, s.Error, w, l.log)
 		}
+	}
+}
+
+// retry tells a stopped shard to try again at once.
+func (l *life) retry(id string) {
+	l.t.Helper()
+	token, err := os.ReadFile(filepath.Join(l.state, "api-token"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	r, err := l.runFile()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	req, err := http.NewRequest(http.MethodPost, "http://"+r.HTTP+"/api/v1/shards/"+id+"/retry", nil)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	resp, err := l.http.Do(req)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusAccepted {
+		l.t.Fatalf("retry shard %s: got %s, want 202", id, resp.Status)
 	}
 }
 
