@@ -63,7 +63,7 @@ func (l *lake) run(ctx context.Context) error {
 			l.differ(Difference{Kind: Chain, Where: "layout " + l.layout, Text: err.Error()})
 			break
 		}
-		id := fmt.Sprintf("%s/%05d", b.Manifest.Incarnation, b.Manifest.Partition)
+		id := chainID(b.Manifest.Incarnation, int(b.Manifest.Partition))
 		l.chains[id] = append(l.chains[id], b)
 	}
 	var err error
@@ -84,7 +84,7 @@ func (l *lake) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return l.compareTail(ctx)
 }
 
 // chain compares the batches of one chain, each with the events of its offsets

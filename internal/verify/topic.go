@@ -81,7 +81,7 @@ func (t *topic) addHistory(ctx context.Context, store objstore.Store, view, layo
 			continue
 		}
 		n := len(batches)
-		if n == 0 || batches[0].Manifest.First > 0 || batches[n-1].Manifest.Last < t.bounds[p].First {
+		if n == 0 || batches[0].Manifest.First > 0 || beganLate(batches[0].Manifest) || batches[n-1].Manifest.Last < t.bounds[p].First {
 			t.whole = false
 		}
 		if n > 0 && batches[n-1].Manifest.Last < t.bounds[p].First {
@@ -90,6 +90,10 @@ func (t *topic) addHistory(ctx context.Context, store objstore.Store, view, layo
 	}
 	return nil
 }
+
+// beganLate reports whether a chain was begun on a stream that had lost its
+// beginning: its first batch then stands for what nobody has seen.
+func beganLate(m *parquet.Manifest) bool { return m.Rows == 0 && len(m.After) == 0 }
 
 // start returns where reading the stream begins in a partition, and with which
 // marks.

@@ -26,7 +26,7 @@ type Options struct {
 	MaxKeys int
 	// PageRows is how many rows one SELECT reads. 0 is 5,000.
 	PageRows int
-	// OnProgress, when set, is called every ProgressEvery, and at the end.
+	// OnProgress, when set, is called every ProgressEvery; 0 is 10 seconds.
 	OnProgress    func(Progress)
 	ProgressEvery time.Duration
 }
