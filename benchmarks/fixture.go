@@ -134,6 +134,12 @@ func defaultCache() string {
 // not. rows are the sizes of those that are not as the fixture says.
 func recordings(ctx context.Context, s *settings, rows map[string]int) ([]*recording, error) {
 	var out []*recording
+	var server *mysqlServer
+	defer func() {
+		if server != nil {
+			server.stop()
+		}
+	}()
 	for _, f := range fixtures() {
 		if s.fixture != "" && !strings.Contains(s.fixture, f.name) {
 			continue
@@ -147,14 +153,19 @@ func recordings(ctx context.Context, s *settings, rows map[string]int) ([]*recor
 		}
 		// The name of a binary log: a reader wants one. It changes with what a
 		// fixture is made of, so that an old one is not taken for it.
-		dir := filepath.Join(s.cache, fmt.Sprintf("%s-%d-v1", f.name, r.count))
-		r.path = filepath.Join(dir, recordedName)
+		r.path = filepath.Join(s.cache, fmt.Sprintf("%s-%d-v1", f.name, r.count), recordedName)
 		out = append(out, r)
 		if _, err := os.Stat(r.path); err == nil {
 			continue
 		}
 		fmt.Fprintf(s.log, "recording fixture %s: %d rows\n", f.name, r.count)
-		if err := r.record(ctx, dir); err != nil {
+		var err error
+		if server == nil {
+			if server, err = startMySQL(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if err := r.record(ctx, server); err != nil {
 			return nil, fmt.Errorf("record fixture %s: %w", f.name, err)
 		}
 	}
@@ -175,19 +186,15 @@ func record(ctx context.Context, s *settings) error {
 	return err
 }
 
-// record writes the rows to a server of its own and takes its binlog.
-func (r *recording) record(ctx context.Context, dir string) error {
-	server, err := startMySQL(ctx)
-	if err != nil {
-		return err
-	}
-	defer server.stop()
+// record writes the rows to the server and takes its binlog.
+func (r *recording) record(ctx context.Context, server *mysqlServer) error {
 	if err := r.fill(ctx, server.DSN); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(r.path), 0o755); err != nil {
 		return err
 	}
+	// Whoever finds the name finds all of the file.
 	partial := r.path + ".partial"
 	if err := copyFile(partial, filepath.Join(server.DataDir, recordedName)); err != nil {
 		return err
@@ -213,7 +220,8 @@ func (r *recording) fill(ctx context.Context, dsn string) error {
 		}
 		return nil
 	}
-	for _, text := range []string{"SET time_zone='+00:00'", "CREATE DATABASE " + database, "USE " + database, r.create, "RESET BINARY LOGS AND GTIDS"} {
+	for _, text := range []string{"SET time_zone='+00:00'", "DROP DATABASE IF EXISTS " + database,
+		"CREATE DATABASE " + database, "USE " + database, r.create, "RESET BINARY LOGS AND GTIDS"} {
 		if err := exec(text); err != nil {
 			return err
 		}

@@ -50,7 +50,9 @@ const (
 
 // settings are the flags of a command.
 type settings struct {
-	quick   bool
+	quick bool
+	// rounds is how many pairs a ratio has.
+	rounds  int
 	fixture string
 	output  string
 	cache   string
@@ -102,6 +104,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	flags := flag.NewFlagSet(all[i].name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.BoolVar(&s.quick, "quick", false, "small fixtures and few laps: whether it works, not how fast")
+	flags.IntVar(&s.rounds, "rounds", fullRounds, "pairs for each ratio; fewer than 15 are a first look, no claim")
 	flags.StringVar(&s.fixture, "fixture", "", "only this one: a, b or g")
 	flags.StringVar(&s.output, "o", "text", "text or json")
 	flags.StringVar(&s.cache, "cache", defaultCache(), "folder of the recorded fixtures")
@@ -109,7 +112,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err := flags.Parse(args[1:]); err != nil {
 		return exitUsage
 	}
-	if flags.NArg() > 0 || s.output != "text" && s.output != "json" {
+	if flags.NArg() > 0 || s.rounds < 1 || s.output != "text" && s.output != "json" {
 		usage(stderr, all)
 		return exitUsage
 	}

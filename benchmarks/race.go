@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// fullRounds gives that many pairs for each ratio, quickRounds only shows
-	// that it runs.
+	// fullRounds pairs make a ratio unless a flag says otherwise; quickRounds
+	// only show that it runs.
 	fullRounds, quickRounds = 16, 1
 	// tolerance is how far the interval of a ratio of an arm to itself may be
 	// from 1.
@@ -115,12 +115,12 @@ func (c *contest) name() string {
 
 // run checks that the outputs agree and then measures until a run counts.
 func (c *contest) run(ctx context.Context) error {
+	if c.settings.profile != "" {
+		return c.profile(ctx)
+	}
 	digests, err := c.compare(ctx)
 	if err != nil {
 		return err
-	}
-	if c.settings.profile != "" {
-		return c.profile(ctx)
 	}
 	for range attempts {
 		laps, err := c.measure(ctx)
@@ -203,7 +203,7 @@ func (c *contest) measure(ctx context.Context) (laps [][]*lap, err error) {
 		}
 	}()
 	// The first round of a measurement only warms up.
-	from, rounds := 0, fullRounds
+	from, rounds := 0, c.settings.rounds
 	if c.settings.quick {
 		from, rounds = 1, quickRounds
 	}
