@@ -172,7 +172,8 @@ func printVerify(w io.Writer, r *verify.Result, summary string, ok bool) error {
 	fmt.Fprintf(&b, "  rows: %s, %s, %d rows and %d values compared in %s; %d values unseen, %d rows unseen, %d keys busy\n",
 		count(r.Views, "view"), count(r.Tables, "table"), r.RowsCompared, r.ColumnsCompared, passes(r.Passes), r.Unseen, r.UnseenRows, r.Busy)
 	fmt.Fprintf(&b, "  windows: %d compared with %d values, %d left out\n", r.WindowsCompared, r.ValuesCompared, r.SkippedWindows)
-	fmt.Fprintf(&b, "  lake: %s with %d rows, %d of them held against the stream\n", count(int(r.LakeFiles), "file"), r.LakeRows, r.LakeRowsCompared)
+	fmt.Fprintf(&b, "  lake: %s with %d rows, %d of them held against the stream, %d on their way\n",
+		count(int(r.LakeFiles), "file"), r.LakeRows, r.LakeRowsCompared, r.LakeBehind)
 	fmt.Fprintf(&b, "  stream: %d events; %.1f s\n", r.Events, r.Seconds)
 	for _, n := range r.Notes {
 		fmt.Fprintf(&b, "  ⚠ %s\n", n)

@@ -117,6 +117,8 @@ type Result struct {
 	LakeFiles        int64 `json:"lake_files"`
 	LakeRows         int64 `json:"lake_rows"`
 	LakeRowsCompared int64 `json:"lake_rows_compared"`
+	// LakeBehind counts rows of the stream that no batch holds yet.
+	LakeBehind int64 `json:"lake_rows_behind"`
 	// Found counts differences; Differences are the first of them.
 	Found       int64        `json:"found"`
 	Differences []Difference `json:"differences"`
