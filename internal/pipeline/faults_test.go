@@ -126,7 +126,7 @@ func TestPipeline_UnknownEventStopsItsShardAndThePositionStays(t *testing.T) {
 	r.done <- nil
 }
 
-func TestPipeline_TruncateOfAFollowedTableStopsItsShardOnly(t *testing.T) {
+func TestPipeline_TruncateOfAFollowedTableStopsItsShardUntilItIsAccepted(t *testing.T) {
 	r := newShop(t, 2, 600)
 	r.start()
 	r.caughtUp()
@@ -136,6 +136,17 @@ func TestPipeline_TruncateOfAFollowedTableStopsItsShardOnly(t *testing.T) {
 	r.await("stopped", func(s status.Snapshot) bool {
 		return s.Shards[1].State == status.Stopped && strings.Contains(s.Shards[1].Error, "TRUNCATE") && s.Shards[0].State == status.Streaming
 	})
+	_, rest, ok := strings.Cut(r.shard(1).Error, "accept transaction ")
+	id, _, _ := strings.Cut(rest, ";")
+	if !ok || !strings.HasPrefix(id, r.servers[1].UUID()) {
+		t.Fatalf("error = %q, want it to name the transaction to accept", r.shard(1).Error)
+	}
+	before := r.shard(1).GTID
+	post(r, "shards/01/accept?transaction="+id)
+	r.caughtUp()
+	if r.shard(1).GTID == before {
+		t.Errorf("the shard still stands at %s", before)
+	}
 }
 
 func TestPipeline_LakeThatFailsHoldsNothingElseBackAndHeals(t *testing.T) {

@@ -193,12 +193,14 @@ func (p *Pipeline) shard(src *config.ResolvedSource, s config.Shard, views *view
 	if err != nil {
 		return nil, err
 	}
-	return &shard{
-		source: src.Name, id: s.ID, addr: s.Addr, stallAfter: src.Heartbeat.StallAfter, reader: r, log: p.log, views: views, saved: p.savedSource,
+	sh := &shard{
+		source: src.Name, id: s.ID, addr: s.Addr, stallAfter: src.Heartbeat.StallAfter, options: o, log: p.log, views: views, saved: p.savedSource,
 		batchBytes: p.budget.batch, saveEvery: time.Second, gate: &p.gate, retry: src.Retry,
 		counters: &counters{since: p.o.LagSince.UnixMicro(), lag: &p.streamLag, state: status.Connecting, at: p.started},
 		logger:   p.logger, wake: make(chan struct{}, 1), now: time.Now,
-	}, nil
+	}
+	sh.reader.Store(r)
+	return sh, nil
 }
 
 // savedSource returns the source position that a shard has saved, nil without one.

@@ -88,7 +88,10 @@ func (p *Pipeline) startSide(ctx context.Context, wg *sync.WaitGroup) {
 	}
 	server := status.NewServer(status.ServerOptions{
 		Listener: p.listener, Source: p, Token: p.token, Log: p.logger,
-		Actions: map[string]status.Action{"shards/{shard}/retry": p.retryShard},
+		Actions: map[string]status.Action{
+			"shards/{shard}/retry":  p.retryShard,
+			"shards/{shard}/accept": p.acceptTransaction,
+		},
 	})
 	wg.Go(func() {
 		if err := server.Run(ctx); err != nil {
@@ -126,13 +129,37 @@ func (p *Pipeline) checkStore(ctx context.Context) {
 
 // retryShard ends the pause of a shard that waits after an error.
 func (p *Pipeline) retryShard(r *http.Request) error {
+	s, err := p.shardOf(r)
+	if err == nil {
+		s.retryNow()
+	}
+	return err
+}
+
+// acceptTransaction lets a stopped shard pass over the transaction it stopped at.
+func (p *Pipeline) acceptTransaction(r *http.Request) error {
+	s, err := p.shardOf(r)
+	if err != nil {
+		return err
+	}
+	id := r.URL.Query().Get("transaction")
+	if err := s.accept(id); errors.Is(err, errNotStoppedThere) {
+		return &status.Problem{Status: http.StatusConflict, Title: err.Error(), Code: "not_stopped_there", Detail: id,
+			Suggestion: "give transaction= the id that the shard's error asks to accept: GET /api/v1/status shows it"}
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// shardOf returns the shard that a request's path names.
+func (p *Pipeline) shardOf(r *http.Request) (*shard, error) {
 	for _, s := range p.shards {
 		if s.id == r.PathValue("shard") {
-			s.retryNow()
-			return nil
+			return s, nil
 		}
 	}
-	return &status.Problem{Status: http.StatusNotFound, Title: "no such shard", Code: "no_shard",
+	return nil, &status.Problem{Status: http.StatusNotFound, Title: "no such shard", Code: "no_shard",
 		Detail: r.PathValue("shard"), Suggestion: "GET /api/v1/status lists the shards"}
 }
 

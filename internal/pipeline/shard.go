@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,8 +24,10 @@ import (
 type shard struct {
 	source, id, addr string
 	stallAfter       time.Duration
-	reader           *binlog.Reader
-	log              stream.Log
+	// options are those of reader, which is made anew when they change.
+	options binlog.Options
+	reader  atomic.Pointer[binlog.Reader]
+	log     stream.Log
 	// saved returns the stored source position of a shard, nil without one.
 	saved      func(shard string) ([]byte, error)
 	views      *viewSet
@@ -35,6 +40,8 @@ type shard struct {
 	// wake ends a pause at once.
 	wake chan struct{}
 	now  func() time.Time
+	// accepting guards options.
+	accepting sync.Mutex
 	// left is why the shard waited for a person when it was told to stop. It is
 	// valid once run has returned.
 	left error
@@ -132,7 +139,7 @@ func (s *shard) session(stop, hard context.Context) error {
 	if r := session.Recovered(); r.Found {
 		position = r.Position.Source
 	}
-	rerr := s.reader.Run(read, position, pub)
+	rerr := s.reader.Load().Run(read, position, pub)
 	if perr := pub.Finish(); perr != nil {
 		return perr
 	}
@@ -146,7 +153,7 @@ func (s *shard) preflight(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the position of shard %s: %w", s.id, err)
 	}
-	return s.reader.PreflightFrom(ctx, position)
+	return s.reader.Load().PreflightFrom(ctx, position)
 }
 
 // serverChanged reports whether the server of the recovered position is not
@@ -156,7 +163,7 @@ func (s *shard) serverChanged(r stream.Recovered) bool {
 		return false
 	}
 	p, err := binlog.ParsePosition(r.Position.Source)
-	return err != nil || p.ServerUUID != s.reader.Status().ServerUUID
+	return err != nil || p.ServerUUID != s.reader.Load().Status().ServerUUID
 }
 
 // set changes the state, and logs it when it is another one.
@@ -188,9 +195,34 @@ func (s *shard) retryNow() {
 	}
 }
 
+// errNotStoppedThere says that a shard does not wait at a transaction.
+var errNotStoppedThere = errors.New("the shard is not stopped at that transaction")
+
+// accept passes over one transaction whose statement stopped the shard: a
+// person has decided that what was made of the table may stay as it is.
+func (s *shard) accept(transaction string) error {
+	state, fault, _ := s.counters.get()
+	if state != status.Stopped || transaction == "" || !strings.Contains(fault, "accept transaction "+transaction+";") {
+		return errNotStoppedThere
+	}
+	s.accepting.Lock()
+	defer s.accepting.Unlock()
+	o := s.options
+	o.Accepted = append(slices.Clone(o.Accepted), transaction)
+	r, err := binlog.New(o)
+	if err != nil {
+		return err
+	}
+	s.options = o
+	s.reader.Store(r)
+	s.logger.Warn("transaction accepted", "source", s.source, "shard", s.id, "transaction", transaction)
+	s.retryNow()
+	return nil
+}
+
 // snapshot is the shard's state now.
 func (s *shard) snapshot(now time.Time) status.Shard {
-	c, r := s.counters, s.reader.Status()
+	c, r := s.counters, s.reader.Load().Status()
 	state, fault, since := c.get()
 	out := status.Shard{
 		Source: s.source, Shard: s.id, State: state, Error: fault, Since: since, Connected: r.Connected,

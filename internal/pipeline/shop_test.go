@@ -29,6 +29,8 @@ type shopRig struct {
 	workload *shop.Workload
 	// extra is put at the end of the configuration.
 	extra string
+	// edit, when set, changes the whole of it.
+	edit func(text string) string
 
 	pipe *pipeline.Pipeline
 	stop context.CancelFunc
@@ -95,11 +97,15 @@ windows:
 lake: { url: file://./lake, file: { roll_every: 1s } }
 http: { listen: 127.0.0.1:0 }
 `)
-	return b.String() + r.extra
+	text := b.String() + r.extra
+	if r.edit != nil {
+		text = r.edit(text)
+	}
+	return text
 }
 
-// start opens the pipeline and runs it.
-func (r *shopRig) start() {
+// open opens the pipeline.
+func (r *shopRig) open() (*pipeline.Pipeline, error) {
 	r.t.Helper()
 	path := filepath.Join(r.dir, "tailwater.yaml")
 	if err := os.WriteFile(path, []byte(r.configText()), 0o600); err != nil {
@@ -109,9 +115,14 @@ func (r *shopRig) start() {
 	if cfg == nil {
 		r.t.Fatalf("configuration:\n%s", findings)
 	}
+	return pipeline.Open(r.t.Context(), pipeline.Options{Config: cfg.Resolved(), Logger: slog.New(slog.DiscardHandler)})
+}
+
+// start opens the pipeline and runs it.
+func (r *shopRig) start() {
+	r.t.Helper()
 	var err error
-	r.pipe, err = pipeline.Open(r.t.Context(), pipeline.Options{Config: cfg.Resolved(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
+	if r.pipe, err = r.open(); err != nil {
 		r.t.Fatal(err)
 	}
 	var stop, hard context.Context
