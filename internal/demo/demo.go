@@ -202,12 +202,12 @@ func (d *demo) run(ctx, hard context.Context) (*Result, error) {
 		werr = d.caughtUp(hard)
 	}
 	seconds := time.Since(started).Seconds()
-	snapshot := d.pipeline.Snapshot()
-	stopWatching()
-	side.Wait()
 	d.screen.say("draining", "the readers stop, the sinks take what the stream holds")
 	stopPipeline()
 	perr := <-piped
+	snapshot := d.pipeline.Snapshot()
+	stopWatching()
+	side.Wait()
 	if err := errors.Join(werr, perr); err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ func onRedis(t *testing.T, url string, do func(context.Context, *goredis.Client,
 	}
 	c := goredis.NewClient(opt)
 	defer c.Close()
-	starts, err := c.ZRevRange(t.Context(), "tw:{"+metricChanges+"}:windows", 0, 0).Result()
+	starts, err := c.ZRange(t.Context(), "tw:{"+metricChanges+"}:windows", -1, -1).Result()
 	if err != nil || len(starts) == 0 {
 		t.Fatalf("no window of %s: %v", metricChanges, err)
 	}

@@ -128,7 +128,7 @@ func (s *screen) shards(snap *status.Snapshot) {
 		if sh.State == status.Streaming && sh.Connected {
 			streaming++
 		}
-		if old, ok := s.states[sh.Shard]; ok && old != sh.State && s.told["shards"] {
+		if old, ok := s.states[sh.Shard]; ok && old != sh.State && s.told["shards"] && sh.State != status.Ended {
 			text := fmt.Sprintf("shard %s: %s → %s", sh.Shard, old, sh.State)
 			if sh.Error != "" {
 				text += ": " + sh.Error

@@ -192,7 +192,6 @@ type simulation struct {
 	sent    [][]stream.Record
 	next    int
 	print   string
-	cuts    int
 }
 
 func newSimulation(t *testing.T, seed uint64) *simulation {
