@@ -119,7 +119,7 @@ type TopicSpec struct {
 	Name string
 	// Partitions is the wanted count; 0 takes what is there, or 12.
 	Partitions int
-	// MaxRecord bounds one record in bytes; 0 is 16 MiB.
+	// MaxRecord bounds one record in bytes; 0 takes what is there, or 16 MiB.
 	MaxRecord int
 }
 

@@ -184,9 +184,6 @@ func (l *Log) EnsureTopic(ctx context.Context, spec stream.TopicSpec) (stream.To
 	if err := l.usable(); err != nil {
 		return stream.Topic{}, err
 	}
-	if spec.MaxRecord == 0 {
-		spec.MaxRecord = defaultMaxRecord
-	}
 	if spec.MaxRecord < 0 || spec.MaxRecord > maxMaxRecord || spec.Partitions < 0 {
 		return stream.Topic{}, fmt.Errorf("ensure topic %s: %d partitions, stream.max_record %d: want at least 0, and 1 to %d", spec.Name, spec.Partitions, spec.MaxRecord, maxMaxRecord)
 	}
@@ -199,7 +196,7 @@ func (l *Log) EnsureTopic(ctx context.Context, spec stream.TopicSpec) (stream.To
 	if n := len(t.partitions); spec.Partitions != 0 && spec.Partitions != n {
 		return stream.Topic{}, fmt.Errorf("ensure topic %s: it has %d partitions, the configuration wants %d; another count would move keys: set stream.partitions back, or start with another name", spec.Name, n, spec.Partitions)
 	}
-	if t.maxRecord.Load() != int64(spec.MaxRecord) {
+	if spec.MaxRecord != 0 && t.maxRecord.Load() != int64(spec.MaxRecord) {
 		if err := l.alterMaxRecord(ctx, t, spec.MaxRecord); err != nil {
 			return stream.Topic{}, err
 		}
@@ -213,6 +210,9 @@ func (l *Log) EnsureTopic(ctx context.Context, spec stream.TopicSpec) (stream.To
 func (l *Log) createTopic(spec stream.TopicSpec) (stream.Topic, error) {
 	if spec.Partitions == 0 {
 		spec.Partitions = defaultPartitions
+	}
+	if spec.MaxRecord == 0 {
+		spec.MaxRecord = defaultMaxRecord
 	}
 	if have := l.cluster.PartitionInfos(spec.Name); have == nil {
 		config := map[string]string{"max.message.bytes": strconv.Itoa(spec.MaxRecord + batchSlack)}
