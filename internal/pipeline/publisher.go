@@ -47,10 +47,18 @@ type publisherOptions struct {
 //	publishing goroutine (run): one Publish in flight, then Save when due
 //
 // Two batches go round: while one is published the other is filled, so that
-// transactions gather exactly as long as the log is busy.
+// transactions gather exactly as long as the log is busy. The publishing
+// goroutine fetches the other one itself when the reader has none in hand: the
+// reader may wait for its server, for as long as a heartbeat takes.
 type publisher struct {
 	o     publisherOptions
 	epoch uint32
+
+	// mu guards cur and what decides whether a position may be stored. The
+	// reader's goroutine holds it while a transaction is open.
+	mu sync.Mutex
+	// held is whether the reader's goroutine has mu; it is that goroutine's own.
+	held bool
 
 	cur  *batch
 	free chan *batch
@@ -108,6 +116,7 @@ func newPublisher(o publisherOptions) *publisher {
 // Begin opens a transaction. Rows of one that was left open are dropped: the
 // reader hands them over again.
 func (p *publisher) Begin(tx *binlog.Transaction) error {
+	p.hold()
 	p.dropOpen()
 	p.tx, p.events = tx, 0
 	p.txSkip = p.skip.transaction(tx.ID)
@@ -191,6 +200,23 @@ func (p *publisher) add(e view.Event) error {
 // Commit closes the transaction; what gathered is handed over at once when the
 // publishing goroutine is idle.
 func (p *publisher) Commit(tx *binlog.Transaction, position []byte) error {
+	p.hold()
+	err := p.commit(tx, position)
+	p.release()
+	if err != nil || p.inFlight.Load() > 0 {
+		return err
+	}
+	// The publish that was in flight may have ended since commit looked, and
+	// found that the batch was in the reader's hand.
+	p.hold()
+	defer p.release()
+	if p.cur.committed == 0 {
+		return nil
+	}
+	return p.seal()
+}
+
+func (p *publisher) commit(tx *binlog.Transaction, position []byte) error {
 	b := p.cur
 	if tx.Rows > 0 {
 		// DDL may carry another clock than the rows of a workload that sets
@@ -220,6 +246,8 @@ func (p *publisher) Commit(tx *binlog.Transaction, position []byte) error {
 
 // Idle moves the watermark and the position of a shard to which nothing happens.
 func (p *publisher) Idle(watermark int64, position []byte) error {
+	p.hold()
+	defer p.release()
 	p.dropOpen()
 	p.watermark = max(p.watermark, watermark)
 	p.mark(position)
@@ -270,12 +298,7 @@ func (p *publisher) seal() error {
 	if b.empty() {
 		return nil
 	}
-	p.partial = p.partial || b.committed < len(b.records)
-	if !p.partial && b.position != nil && p.saveDue() {
-		b.save, b.skip = true, p.skip.list()
-		p.lastSave = p.o.Now()
-	}
-	p.inFlight.Add(1)
+	p.ready(b)
 	select {
 	case p.work <- b:
 	case <-p.ended:
@@ -287,6 +310,48 @@ func (p *publisher) seal() error {
 	case <-p.ended:
 		return p.cause()
 	}
+}
+
+// ready finishes a batch that is about to be published.
+func (p *publisher) ready(b *batch) {
+	p.partial = p.partial || b.committed < len(b.records)
+	if !p.partial && b.position != nil && p.saveDue() {
+		b.save, b.skip = true, p.skip.list()
+		p.lastSave = p.o.Now()
+	}
+	p.inFlight.Add(1)
+}
+
+// hold takes mu for the reader's goroutine, which may have it already: a
+// transaction that broke off was never released.
+func (p *publisher) hold() {
+	if !p.held {
+		p.mu.Lock()
+		p.held = true
+	}
+}
+
+func (p *publisher) release() {
+	p.held = false
+	p.mu.Unlock()
+}
+
+// next gives back a batch that is published, and returns the one that the
+// reader has filled meanwhile; nil when there is none, or when the reader is
+// about to hand it over itself.
+func (p *publisher) next(done *batch) *batch {
+	done.reset()
+	if p.inFlight.Add(-1) == 0 && p.mu.TryLock() {
+		defer p.mu.Unlock()
+		// Between Add and TryLock the reader may have handed one over.
+		if b := p.cur; b.committed > 0 && p.inFlight.Load() == 0 {
+			p.ready(b)
+			p.cur = done
+			return b
+		}
+	}
+	p.free <- done
+	return nil
 }
 
 func (p *publisher) cause() error {
@@ -308,12 +373,12 @@ func (p *publisher) run(ctx context.Context) (err error) {
 			if !open {
 				return nil
 			}
-			if err := p.publish(ctx, b); err != nil {
-				return err
+			for b != nil {
+				if err := p.publish(ctx, b); err != nil {
+					return err
+				}
+				b = p.next(b)
 			}
-			b.reset()
-			p.inFlight.Add(-1)
-			p.free <- b
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -345,6 +410,8 @@ func (p *publisher) publish(ctx context.Context, b *batch) error {
 // position. The reader must have returned. It is idempotent.
 func (p *publisher) Finish() error {
 	p.finish.Do(func() {
+		p.hold()
+		defer p.release()
 		p.dropOpen()
 		if !p.partial {
 			p.cur.position, p.cur.lsn = p.position, p.last

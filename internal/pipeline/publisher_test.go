@@ -244,6 +244,29 @@ func TestPublisher_TransactionsGatherWhileAPublishIsInFlight(t *testing.T) {
 	}
 }
 
+// The reader waits for its server after the last commit of a burst.
+func TestPublisher_WhatGatheredGoesOutWhenThePublishBeforeItEnds(t *testing.T) {
+	s := &fakeSession{hold: make(chan struct{})}
+	r := newRig(t, s, nil)
+	for i := range 10 {
+		r.tx(fmt.Sprintf("g%d", i), 1)
+	}
+	for range 2 {
+		select {
+		case s.hold <- struct{}{}:
+		case <-time.After(10 * time.Second):
+			t.Fatal("the second batch waits for another call of the reader")
+		}
+	}
+	close(s.hold)
+	if err := r.p.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.events()) != 10 {
+		t.Errorf("%d events published, want 10", len(s.events()))
+	}
+}
+
 func TestHazard_A34_HugeTransactionGoesInPiecesAndNoPositionLiesInsideIt(t *testing.T) {
 	s := &fakeSession{}
 	r := newRig(t, s, func(o *publisherOptions) { o.BatchBytes, o.SaveEvery = 2000, 0 })
