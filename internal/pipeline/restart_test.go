@@ -235,7 +235,7 @@ func TestPipeline_MaskedKeyIsNotToldWhenAnEventIsTooLarge(t *testing.T) {
 	r.commit(0, r.hugeTx(0, 7_000_000, 4, 80<<10))
 	tick := time.NewTimer(3 * time.Second)
 	<-tick.C
-	t.Log(r.configText())
+
 	r.await("stopped", func(s status.Snapshot) bool { return s.Shards[0].State == status.Stopped })
 	if got := r.shard(0).Error; strings.Contains(got, "a@b.example") || !strings.Contains(got, `["00","`) {
 		t.Errorf("error %q, want the masked key and not the address", got)
