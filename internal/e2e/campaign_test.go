@@ -247,6 +247,19 @@ func (c *campaign) end() {
 	if code != 0 {
 		c.t.Errorf("verify: got exit code %d, want 0\n%s\n%s", code, stdout, stderr)
 	}
+	var compared struct {
+		Result struct {
+			Rows    int64 `json:"rows_compared"`
+			Windows int64 `json:"windows_compared"`
+			Lake    int64 `json:"lake_rows_compared"`
+		} `json:"result"`
+	}
+	if err := json.Unmarshal([]byte(stdout), &compared); err != nil {
+		c.t.Errorf("read what verify prints: %v\n%s", err, stdout)
+	}
+	if n := compared.Result; n.Rows == 0 || n.Windows == 0 || n.Lake != c.ledger.Events() {
+		c.t.Errorf("verify compared %d rows, %d windows and %d lake rows; want some, some and %d", n.Rows, n.Windows, n.Lake, c.ledger.Events())
+	}
 	c.verified = stdout
 	l.drain()
 }
