@@ -22,7 +22,6 @@ type tally struct {
 
 	hashed, canonical int64
 	sum               uint64
-	problem           error
 
 	began   time.Time
 	cpu     time.Duration
