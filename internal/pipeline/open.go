@@ -107,11 +107,12 @@ func (p *Pipeline) openLake(context.Context) error {
 		if err != nil {
 			return err
 		}
-		p.lakes = append(p.lakes, parquet.NewWorker(parquet.Options{
+		w := parquet.NewWorker(parquet.Options{
 			Log: p.log, Store: store, View: rl.View, Topic: p.topics[rl.View], Layout: layout,
 			RollBytes: int(l.File.RollSize), RollRows: l.File.RollRows, RollEvery: l.File.RollEvery,
 			MemoryBytes: p.budget.lake, Codec: parquet.Codec{Compression: l.File.Compression}, Logger: p.logger,
-		}))
+		})
+		p.lakes = append(p.lakes, &lakeTable{worker: w, logger: p.logger, again: panicPause})
 	}
 	return nil
 }

@@ -22,7 +22,6 @@ import (
 
 	"tailwater/internal/config"
 	"tailwater/internal/status"
-	"tailwater/sinks/parquet"
 	"tailwater/sinks/redis"
 	redisembedded "tailwater/sinks/redis/embedded"
 	"tailwater/stream"
@@ -67,7 +66,7 @@ type Pipeline struct {
 	topics  map[string]stream.Topic
 	shards  []*shard
 	windows []*viewWindows
-	lakes   []*parquet.Worker
+	lakes   []*lakeTable
 
 	streamLag, deliveryLag status.Latency
 	closing                sync.Once

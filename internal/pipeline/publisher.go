@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,7 @@ type publisherOptions struct {
 	// It is asked once, when the reader is connected.
 	ServerChanged func() bool
 	Now           func() time.Time
+	Logger        *slog.Logger
 }
 
 // publisher makes records of one shard's row changes and publishes them. It is
@@ -364,6 +366,9 @@ func (p *publisher) cause() error {
 // run publishes until Finish or an error. ctx is the hard stop.
 func (p *publisher) run(ctx context.Context) (err error) {
 	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("publish of shard %s: %w", p.o.Shard, caught(p.o.Logger, "publisher", v))
+		}
 		p.err = err
 		close(p.ended)
 	}()

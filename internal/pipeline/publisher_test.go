@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -121,9 +122,9 @@ func newRig(t *testing.T, session *fakeSession, change func(*publisherOptions)) 
 		counters: &counters{lag: new(status.Latency), state: status.Connecting}}
 	o := publisherOptions{
 		Shard: "00", Session: session, Log: r.log, BatchBytes: 1 << 20, SaveEvery: time.Second, Counters: r.counters,
-		Views:         &viewSet{source: "s", matcher: m, targets: []*target{tg}, byDef: map[*view.Definition]*target{def: tg}},
-		Gate:          func(context.Context) error { return nil },
-		Now:           r.now,
+		Views: &viewSet{source: "s", matcher: m, targets: []*target{tg}, byDef: map[*view.Definition]*target{def: tg}},
+		Gate:  func(context.Context) error { return nil },
+		Now:   r.now, Logger: slog.New(slog.DiscardHandler),
 		ServerChanged: func() bool { return false },
 	}
 	if change != nil {

@@ -42,8 +42,8 @@ type shard struct {
 	now  func() time.Time
 	// accepting guards options.
 	accepting sync.Mutex
-	// left is why the shard waited for a person when it was told to stop. It is
-	// valid once run has returned.
+	// left is what the shard waited for a person with when it was told to stop,
+	// or could not publish then. It is valid once run has returned.
 	left error
 	// runs counts the sessions opened; those after the first are reconnects.
 	runs atomic.Uint64
@@ -58,6 +58,9 @@ func (s *shard) run(stop, hard context.Context) {
 		began := s.now()
 		err := s.session(stop, hard)
 		if stop.Err() != nil {
+			if err != nil && !errors.Is(err, context.Canceled) && classify(err) == binlog.Stop {
+				s.left = err
+			}
 			s.ended(err)
 			return
 		}
@@ -125,7 +128,7 @@ func (s *shard) session(stop, hard context.Context) error {
 
 	pub := newPublisher(publisherOptions{
 		Shard: s.id, Session: session, Log: s.log, Views: s.views, BatchBytes: s.batchBytes,
-		SaveEvery: s.saveEvery, Gate: s.gate.wait, Counters: s.counters, Now: s.now,
+		SaveEvery: s.saveEvery, Gate: s.gate.wait, Counters: s.counters, Now: s.now, Logger: s.logger,
 		ServerChanged: func() bool { return s.serverChanged(session.Recovered()) },
 	})
 	read, cancel := context.WithCancelCause(stop)

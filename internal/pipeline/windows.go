@@ -87,7 +87,9 @@ func (v *viewWindows) runWorker(ctx context.Context, columns []change.Column) er
 	work, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- w.Run(work) }()
+	go func() {
+		done <- guard(v.logger, "windows of view "+v.view, func() error { return w.Run(work) })
+	}()
 	changed := make(chan error, 1)
 	go func() {
 		_, err := v.nextColumns(work, columns)
