@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -42,4 +43,21 @@ func (r *shopRig) caughtUpOnce() {
 		}
 		return true
 	})
+}
+
+// metric wants a line of the metrics page.
+func (r *shopRig) metric(line string) {
+	r.t.Helper()
+	resp, err := http.Get("http://" + r.pipe.HTTPAddr() + "/metrics")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if !strings.Contains(string(page), line+"\n") {
+		r.t.Errorf("the metrics page has no line %s", line)
+	}
 }
