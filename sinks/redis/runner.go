@@ -109,7 +109,8 @@ func (r *runner) flush(ctx context.Context) bool {
 			r.o.Observe(r.t.m.Name, commits, now)
 		}
 		r.fold.Commit()
-		r.wait, r.flushed, r.need = 0, now, t.need
+		r.wait, r.flushed = 0, now
+		r.declare(t.need)
 		r.merged(t, now.Sub(start))
 		if len(t.need) == 0 {
 			break
@@ -120,6 +121,23 @@ func (r *runner) flush(ctx context.Context) bool {
 		return false
 	}
 	return true
+}
+
+// maxDeclared bounds the windows that are declared beyond those of a batch.
+const maxDeclared = 400
+
+// declare adds windows to those that every next script declares. A window once
+// wanted stays declared: a script that declared only what the one before had
+// asked for would ask for what that one had, for ever.
+func (r *runner) declare(starts []string) {
+	if len(r.need)+len(starts) > maxDeclared {
+		r.need = nil
+	}
+	for _, start := range starts {
+		if !slices.Contains(r.need, start) {
+			r.need = append(r.need, start)
+		}
+	}
 }
 
 // care does what is due now and then: the windows' time to live, and the
