@@ -16,7 +16,7 @@ import (
 )
 
 func TestPipeline_CrashedAtRandomMomentsLosesAndDoublesNothing(t *testing.T) {
-	r := newShop(t, 3, 3000)
+	r := newShop(t, 3, 600)
 	// Small batches, so that transactions and publishes are cut in pieces.
 	r.extra = "limits: { memory: 64MiB }\n"
 	end := r.background()

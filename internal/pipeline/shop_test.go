@@ -129,7 +129,7 @@ func (r *shopRig) start() {
 	stop, r.stop = context.WithCancel(context.Background())
 	hard, r.kill = context.WithCancel(context.Background())
 	r.done = make(chan error, 1)
-	go func() { r.done <- r.pipe.Run(stop, hard, 20*time.Second) }()
+	go func() { r.done <- r.pipe.Run(stop, hard, time.Minute) }()
 }
 
 // crash ends the pipeline at once, without a drain.
@@ -170,7 +170,7 @@ func (r *shopRig) await(what string, ok func(status.Snapshot) bool) {
 	r.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		s := r.pipe.Snapshot()
 		if ok(s) {
