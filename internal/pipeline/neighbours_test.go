@@ -135,7 +135,9 @@ func TestPipeline_EventNobodyUnderstandsStopsOneOfTwelve(t *testing.T) {
 			// By GTID a server passes over what follows a transaction that the
 			// reader has, up to the next one: nothing there has rows. By file
 			// nothing is passed over, and each attempt finds the same.
-			r.edit = func(text string) string { return strings.Replace(text, "type: mysql", "type: mysql\n    position: file", 1) }
+			r.edit = func(text string) string {
+				return strings.Replace(text, "type: mysql", "type: mysql\n    position: file", 1)
+			}
 			r.start()
 			r.caughtUp()
 			f.begin(r)
