@@ -51,7 +51,8 @@ type fileWriter struct {
 	arena []byte
 	// long says that there is a row of longRow bytes or more.
 	long bool
-	out  *pq.Writer
+	//lint:ignore SA1019 the generic writer wants a Go type, and these columns are known at run time only.
+	out *pq.Writer
 	// routes say which columns take the values of events with a schema.
 	routes map[string][]bool
 	last   string
