@@ -35,17 +35,6 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // minCompress is the size below which compression costs more than it saves.
 const minCompress = 1 << 10
 
-// compressor is shared: kgo pools the state of its codecs.
-var compressor = func() kgo.Compressor {
-	c, err := kgo.DefaultCompressor(kgo.Lz4Compression())
-	if err != nil {
-		panic("embedded: lz4 has no level that could be wrong: " + err.Error())
-	}
-	return c
-}()
-
-var decompressor = kgo.DefaultDecompressor()
-
 // batch collects the records of one partition.
 type batch struct {
 	tp      stream.TopicPartition
@@ -109,9 +98,11 @@ func (b *batch) encode(millis int64) ([]byte, error) {
 	payload, codec := b.raw, kgo.CodecNone
 	if len(b.raw) >= minCompress {
 		b.packed.Reset()
-		packed, used := compressor.Compress(&b.packed, b.raw)
-		if used != kgo.CodecNone && len(packed) < len(b.raw) {
-			payload, codec = packed, used
+		if err := pack(&b.packed, b.raw); err != nil {
+			return nil, err
+		}
+		if b.packed.Len() < len(b.raw) {
+			payload, codec = b.packed.Bytes(), kgo.CodecLz4
 		}
 	}
 	if len(payload) > 1<<31-1-batchHeader {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"tailwater/stream"
@@ -248,10 +247,8 @@ func (r *reading) open() (bool, error) {
 		if h.next <= r.next {
 			continue
 		}
-		if h.codec != kgo.CodecNone {
-			if body, err = decompressor.Decompress(body, h.codec); err != nil {
-				return false, r.foreign(h.base, err.Error())
-			}
+		if body, err = unpack(body, h.codec); err != nil {
+			return false, r.foreign(h.base, err.Error())
 		}
 		r.batch, r.left, r.rest = h, h.count, cursor{b: body}
 		return true, nil
