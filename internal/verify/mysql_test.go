@@ -92,7 +92,9 @@ func realFixture(t *testing.T) (*fixture, []*testenv.Server) {
 	return f, servers
 }
 
-// writer changes rows of one shard until ctx ends. It tells its first error.
+// writer changes rows of one shard until ctx ends, ever more slowly: each
+// comparison reads the whole stream, so that on a slow machine a steady writer
+// would be faster than any of them. It tells its first error.
 func writer(ctx context.Context, s *testenv.Server, t *testing.T, shard int) error {
 	db := s.DB(t)
 	r := rand.New(rand.NewPCG(uint64(shard), 7))
@@ -114,7 +116,7 @@ func writer(ctx context.Context, s *testenv.Server, t *testing.T, shard int) err
 		if _, err := db.ExecContext(ctx, text); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("%s: %w", text, err)
 		}
-		if !pause(ctx, 3*time.Millisecond) {
+		if !pause(ctx, time.Duration(3+n/20)*time.Millisecond) {
 			return nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 	"strconv"
@@ -191,13 +192,32 @@ func (v *verifier) newFolding(ctx context.Context, view string) (*folding, error
 	return f, nil
 }
 
-// read folds the records up to the topic's captured end.
-func (f *folding) read(ctx context.Context) error {
+// only returns a folding of one of the metrics, which goes on from here by
+// itself. The metric is shared, not copied.
+func (f *folding) only(m *metric) *folding {
+	g := &folding{v: f.v, topic: f.topic, metrics: []*metric{m}, at: slices.Clone(f.at)}
+	for _, k := range f.marks {
+		g.marks = append(g.marks, maps.Clone(k))
+	}
+	return g
+}
+
+// ends are the offsets behind the last records.
+func ends(bounds []stream.Bounds) []int64 {
+	out := make([]int64, len(bounds))
+	for p, b := range bounds {
+		out[p] = b.Next
+	}
+	return out
+}
+
+// read folds the records below an offset of each partition.
+func (f *folding) read(ctx context.Context, to []int64) error {
 	spans := make(map[int32]span)
 	var n int64
-	for p, b := range f.topic.bounds {
-		spans[int32(p)] = span{f.at[p], b.Next}
-		n += b.Next - f.at[p]
+	for p, end := range to {
+		spans[int32(p)] = span{f.at[p], end}
+		n += max(0, end-f.at[p])
 	}
 	f.v.progress.begin("folding the stream into windows", n)
 	err := readSpans(ctx, f.v.log, f.topic.Name, spans, func(r *stream.Record) error {
@@ -207,8 +227,8 @@ func (f *folding) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for p, b := range f.topic.bounds {
-		f.at[p] = b.Next
+	for p, end := range to {
+		f.at[p] = max(f.at[p], end)
 	}
 	return nil
 }

@@ -13,10 +13,6 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// rereads bounds how often a window is read again that differs: late rows may
-// revise it while it is looked at.
-const rereads = 3
-
 // windows reads what is in the window store, with a client that knows nothing
 // but docs/format/redis-keys.md.
 type windows struct {
@@ -60,8 +56,10 @@ func (v *verifier) compareWindows(ctx context.Context) error {
 	return nil
 }
 
-// view compares the metrics of one view. Windows that differ are compared again
-// with a fold that goes on to the stream's new end.
+// view compares the metrics of one view: first every window with a fold up to
+// the stream's end as it was found, then those that were open or differed, which
+// later rows may have changed meanwhile, with a fold that goes exactly as far as
+// they do.
 func (w *windows) view(ctx context.Context, view string) error {
 	f, err := w.v.newFolding(ctx, view)
 	if err != nil {
@@ -74,48 +72,33 @@ func (w *windows) view(ctx context.Context, view string) error {
 		}
 		m.from = max(m.from, floor*1e6) // what lies below is not folded
 	}
-	for try := 1; ; try++ {
-		if err := f.read(ctx); err != nil {
-			return err
-		}
-		if err := w.await(ctx, f); err != nil {
-			return err
-		}
-		var c, open windowCount
-		for _, m := range f.metrics {
-			if err := w.metric(ctx, m, &c, &open); err != nil {
-				return err
-			}
-		}
-		bounds, err := w.v.log.Bounds(ctx, f.topic.Name)
+	if err := f.read(ctx, ends(f.topic.bounds)); err != nil {
+		return err
+	}
+	if err := w.await(ctx, f); err != nil {
+		return err
+	}
+	var c windowCount
+	for _, m := range f.metrics {
+		unsettled, err := w.metric(ctx, m, &c)
 		if err != nil {
-			return fmt.Errorf("read the bounds of topic %s: %w", f.topic.Name, err)
+			return err
 		}
-		// What was read while the stream did not move is exactly the fold.
-		still := slices.Equal(bounds, f.topic.bounds)
-		if still {
-			c.join(&open)
-		} else {
-			c.skipped += open.windows
-		}
-		if still || len(c.differences) == 0 || try > rereads {
-			w.finish(&c, f)
-			return nil
-		}
-		f.topic.bounds = bounds
-		if !pause(ctx, 200*time.Millisecond) {
-			return context.Cause(ctx)
+		if err := w.settle(ctx, f.only(m), unsettled, &c); err != nil {
+			return err
 		}
 	}
+	w.finish(&c, f)
+	return nil
 }
 
-// windowCount is what one comparison of a view's windows gave.
+// windowCount is what comparing windows gave.
 type windowCount struct {
 	windows, values, skipped int64
 	differences              []Difference
 }
 
-func (c *windowCount) join(d *windowCount) {
+func (c *windowCount) add(d *windowCount) {
 	c.windows += d.windows
 	c.values += d.values
 	c.skipped += d.skipped
@@ -169,26 +152,45 @@ func (w *windows) await(ctx context.Context, f *folding) error {
 
 // behind says what a metric's stored positions lack; empty is nothing.
 func (w *windows) behind(ctx context.Context, m *metric, f *folding) (string, error) {
-	generation, err := w.client.HGet(ctx, w.key(m, "gen"), "current").Result()
-	if errors.Is(err, goredis.Nil) {
-		return "it has no windows yet", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	state, err := w.client.HGetAll(ctx, w.key(m, "s:"+generation)).Result()
-	if err != nil {
-		return "", err
+	at, err := w.positions(ctx, m, f.topic)
+	if err != nil || at == nil {
+		return "it has no windows yet", err
 	}
 	for p, end := range f.at {
-		text := state["p:"+strconv.Itoa(p)]
-		incarnation, offset, _ := strings.Cut(text, " ")
-		n, err := strconv.ParseInt(offset, 10, 64)
-		if end > 0 && (err != nil || incarnation != f.topic.Incarnation || n < end) {
-			return fmt.Sprintf("partition %d is at %q, the stream's end is %d", p, text, end), nil
+		if at[p] < end {
+			return fmt.Sprintf("partition %d is at %d, the stream's end is %d", p, at[p], end), nil
 		}
 	}
 	return "", nil
+}
+
+// positions returns the offset up to which a metric has folded each partition,
+// 0 for one of another incarnation; nil when the metric has no bookkeeping.
+func (w *windows) positions(ctx context.Context, m *metric, t *topic) ([]int64, error) {
+	generation, err := w.client.HGet(ctx, w.key(m, "gen"), "current").Result()
+	if errors.Is(err, goredis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	fields := make([]string, len(t.bounds))
+	for p := range fields {
+		fields[p] = "p:" + strconv.Itoa(p)
+	}
+	stored, err := w.client.HMGet(ctx, w.key(m, "s:"+generation), fields...).Result()
+	if err != nil {
+		return nil, err
+	}
+	at := make([]int64, len(fields))
+	for p, v := range stored {
+		text, _ := v.(string)
+		incarnation, offset, _ := strings.Cut(text, " ")
+		if n, err := strconv.ParseInt(offset, 10, 64); err == nil && incarnation == t.Incarnation {
+			at[p] = n
+		}
+	}
+	return at, nil
 }
 
 // floor returns the start, in seconds, below which a metric keeps no windows.
@@ -206,12 +208,12 @@ func (w *windows) floor(ctx context.Context, m *metric) (int64, error) {
 	return 0, &UnreachableError{"the window store cannot be read", err}
 }
 
-// metric compares the windows of one metric; open ones change with every row
-// and are counted apart.
-func (w *windows) metric(ctx context.Context, m *metric, c, open *windowCount) error {
+// metric compares the windows of one metric. Those that are open or differ are
+// not counted but returned.
+func (w *windows) metric(ctx context.Context, m *metric, c *windowCount) (unsettled []string, err error) {
 	starts, err := w.client.ZRange(ctx, w.key(m, "windows"), 0, -1).Result()
 	if err != nil {
-		return &UnreachableError{"the window store cannot be read", err}
+		return nil, &UnreachableError{"the window store cannot be read", err}
 	}
 	seen := make(map[int64]bool)
 	for _, text := range starts {
@@ -220,60 +222,56 @@ func (w *windows) metric(ctx context.Context, m *metric, c, open *windowCount) e
 			c.differ(m, text, Difference{Text: "the name of the window is no number"})
 			continue
 		}
-		start := seconds * 1e6
-		seen[start] = true
-		state, values, err := w.read(ctx, m, text)
+		seen[seconds*1e6] = true
+		have, err := w.read(ctx, m, text)
 		if err != nil {
-			return &UnreachableError{"the window store cannot be read", err}
+			return nil, &UnreachableError{"the window store cannot be read", err}
 		}
-		switch {
-		case state == "lost" || start < m.from:
-			c.skipped++
-		case state == "open":
-			open.compare(m, start, values)
-		default:
-			c.compare(m, start, values)
+		var one windowCount
+		if one.compare(m, seconds*1e6, have); have.state == "open" || len(one.differences) > 0 {
+			unsettled = append(unsettled, text)
+			continue
 		}
+		c.add(&one)
 	}
 	floor, err := w.floor(ctx, m)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, start := range slices.Sorted(maps.Keys(m.cells)) {
 		if !seen[start] && start >= m.from && start/1e6 >= floor {
 			c.differ(m, stamp(start), Difference{Expected: fmt.Sprintf("%d values", len(m.cells[start])), Text: "the window is missing"})
 		}
 	}
-	return nil
+	return unsettled, nil
 }
 
-// read reads a window's state and values, of one revision.
-func (w *windows) read(ctx context.Context, m *metric, start string) (string, map[string]string, error) {
-	for try := 0; ; try++ {
-		before, err := w.client.HGetAll(ctx, w.key(m, "meta:"+start)).Result()
-		if err != nil {
-			return "", nil, err
-		}
-		values, err := w.client.HGetAll(ctx, w.key(m, "w:"+start)).Result()
-		if err != nil {
-			return "", nil, err
-		}
-		after, err := w.client.HGetAll(ctx, w.key(m, "meta:"+start)).Result()
-		if err != nil {
-			return "", nil, err
-		}
-		if maps.Equal(before, after) || try == 10 {
-			return after["state"], values, nil
-		}
+// window is what the store shows of one.
+type window struct {
+	state  string
+	values map[string]string
+}
+
+// read reads a window's state and values.
+func (w *windows) read(ctx context.Context, m *metric, start string) (window, error) {
+	meta, err := w.client.HGet(ctx, w.key(m, "meta:"+start), "state").Result()
+	if err != nil && !errors.Is(err, goredis.Nil) {
+		return window{}, err
 	}
+	values, err := w.client.HGetAll(ctx, w.key(m, "w:"+start)).Result()
+	return window{meta, values}, err
 }
 
 func stamp(micros int64) string { return time.UnixMicro(micros).UTC().Format(time.RFC3339) }
 
-// compare holds the values of one window against the fold.
-func (c *windowCount) compare(m *metric, start int64, have map[string]string) {
+// compare holds one window against the fold.
+func (c *windowCount) compare(m *metric, start int64, found window) {
+	if found.state == "lost" || start < m.from {
+		c.skipped++
+		return
+	}
 	c.windows++
-	want := m.cells[start]
+	have, want := found.values, m.cells[start]
 	for _, group := range slices.Sorted(maps.Keys(want)) {
 		c.values++
 		got, ok := have[group]
