@@ -3,7 +3,12 @@ package pipeline
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
+
+// lookBytes is how much may be published between two looks at the disk: what a
+// full disk gets too much is that, and a batch of each shard.
+const lookBytes = 4 << 20
 
 // gate holds publishers back while the stream has no room. The zero value is
 // open.
@@ -11,10 +16,19 @@ type gate struct {
 	mu     sync.Mutex
 	shut   chan struct{}
 	reason string
+	// look, when set, looks at the disk and sets the gate; unseen counts the
+	// bytes that went through since.
+	look   func()
+	unseen atomic.Int64
 }
 
-// wait returns at once while the gate is open, else when it opens or ctx ends.
-func (g *gate) wait(ctx context.Context) error {
+// wait lets so many bytes through: at once while the gate is open, else when it
+// opens. It ends with ctx.
+func (g *gate) wait(ctx context.Context, bytes int) error {
+	if g.look != nil && g.unseen.Add(int64(bytes)) > lookBytes {
+		g.unseen.Store(0)
+		g.look()
+	}
 	for {
 		g.mu.Lock()
 		shut := g.shut

@@ -83,6 +83,7 @@ func Open(ctx context.Context, o Options) (*Pipeline, error) {
 	}
 	p.budget = newBudget(p.cfg)
 	p.diskLimit.Store(int64(p.cfg.Limits.Disk))
+	p.gate.look = p.lookForRoom
 	debug.SetMemoryLimit(p.budget.total)
 	for _, open := range []func(context.Context) error{
 		p.openState, p.openStream, p.openTopics, p.openWindows, p.openLake, p.openShards, p.openHTTP,
@@ -113,8 +114,9 @@ func (p *Pipeline) openStream(context.Context) error {
 	}
 	p.log, err = embedded.Open(embedded.Options{
 		Dir: p.state.path + "/stream", Name: p.cfg.Name, Listen: listen, MemoryBytes: p.budget.stream,
-		Retention: embedded.Retention{MaxAge: c.Retention.Age, MaxBytes: int64(c.Retention.Bytes)},
-		Logger:    p.logger, AcceptLoss: p.o.AcceptStreamLoss,
+		Retention:    embedded.Retention{MaxAge: c.Retention.Age, MaxBytes: int64(c.Retention.Bytes)},
+		SegmentBytes: segmentBytes(int64(c.Retention.Bytes), len(p.cfg.Views)*max(1, c.Partitions)),
+		Logger:       p.logger, AcceptLoss: p.o.AcceptStreamLoss,
 	})
 	var loss *embedded.LossError
 	if errors.As(err, &loss) {

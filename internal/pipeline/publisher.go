@@ -30,8 +30,9 @@ type publisherOptions struct {
 	BatchBytes int
 	// SaveEvery is the least time between two stored positions.
 	SaveEvery time.Duration
-	// Gate blocks before each publish while the stream has no room.
-	Gate func(ctx context.Context) error
+	// Gate blocks before each publish, of so many bytes, while the stream has
+	// no room.
+	Gate func(ctx context.Context, bytes int) error
 	// Counters are the shard's, over all its sessions.
 	Counters *counters
 	// ServerChanged reports whether the server is another one than the
@@ -391,7 +392,7 @@ func (p *publisher) run(ctx context.Context) (err error) {
 }
 
 func (p *publisher) publish(ctx context.Context, b *batch) error {
-	if err := p.o.Gate(ctx); err != nil {
+	if err := p.o.Gate(ctx, b.bytes); err != nil {
 		return err
 	}
 	if len(b.records) > 0 {

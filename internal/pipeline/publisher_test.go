@@ -123,7 +123,7 @@ func newRig(t *testing.T, session *fakeSession, change func(*publisherOptions)) 
 	o := publisherOptions{
 		Shard: "00", Session: session, Log: r.log, BatchBytes: 1 << 20, SaveEvery: time.Second, Counters: r.counters,
 		Views: &viewSet{source: "s", matcher: m, targets: []*target{tg}, byDef: map[*view.Definition]*target{def: tg}},
-		Gate:  func(context.Context) error { return nil },
+		Gate:  func(context.Context, int) error { return nil },
 		Now:   r.now, Logger: slog.New(slog.DiscardHandler),
 		ServerChanged: func() bool { return false },
 	}

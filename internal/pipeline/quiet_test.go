@@ -109,7 +109,7 @@ func TestPipeline_ReadersPauseWhileTheStreamHasNoRoomAndGoOnByThemselves(t *test
 		t.Errorf("verdict %s, stream %+v, want degraded, and limits.disk named", s.Verdict, s.Stream)
 	}
 	blocked := make(chan error, 1)
-	go func() { blocked <- p.gate.wait(ctx) }()
+	go func() { blocked <- p.gate.wait(ctx, 1) }()
 	p.diskLimit.Store(1 << 30)
 	wait(false)
 	if err := <-blocked; err != nil {

@@ -12,6 +12,17 @@ import (
 	"tailwater/internal/status"
 )
 
+// incompressible is text of n bytes that takes nearly as many when compressed.
+func incompressible(n int, seed uint64) string {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	rng := rand.New(rand.NewPCG(seed, 77))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = letters[rng.Uint32()%64]
+	}
+	return string(b)
+}
+
 // hugeTx is a transaction of one shard with about 2n events, whose rows carry
 // payloads of the given size: creates, then updates, changed keys and deletes
 // of some of them.
@@ -22,7 +33,7 @@ func (r *shopRig) hugeTx(shard int, firstID int64, n, payload int) *shop.Tx {
 	at := time.Now().UnixMicro()
 	tx := &shop.Tx{Shard: id, CommitMicros: at}
 	now := time.UnixMicro(at).UTC().Format("2006-01-02 15:04:05.000")
-	note := strings.Repeat("x", payload)
+	note := incompressible(payload, uint64(firstID))
 	row := func(id int64, status, amount string) encode.Row {
 		out, _, err := table.Encode(encode.Row{id, int64(1), status, "Pune", amount, nil, "a@b.example",
 			`{"ship": {"city": "Pune"}, "note": "` + note + `"}`, now, now}, nil)

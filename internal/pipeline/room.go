@@ -8,6 +8,25 @@ import (
 	"tailwater/stream"
 )
 
+// The sizes of the stream's files. The newest file of a partition is never
+// removed, so all of them together must lie well below what is kept, or readers
+// would pause for room that nothing can make.
+const (
+	maxSegment = 8 << 20
+	minSegment = 64 << 10
+	// segmentShare is the part of what is kept that the newest files may be.
+	segmentShare = 4
+)
+
+// segmentBytes is the size of the files of so many partitions, when keep bytes
+// of them are kept; 0 is the stream's default of what is kept.
+func segmentBytes(keep int64, partitions int) int64 {
+	if keep == 0 {
+		return maxSegment
+	}
+	return max(minSegment, min(maxSegment, keep/int64(segmentShare*max(1, partitions))))
+}
+
 // roomEvery is how often the stream's disk is looked at.
 const roomEvery = time.Second
 
@@ -25,14 +44,18 @@ func (p *Pipeline) keepRoom(ctx context.Context) {
 		if err := p.trim(ctx); err != nil && ctx.Err() == nil {
 			p.logger.Warn("stream is not trimmed", "error", err)
 		}
-		reason := p.full()
-		if p.gate.set(reason) {
-			if reason != "" {
-				p.logger.Warn("readers pause", "reason", reason)
-			} else {
-				p.logger.Info("readers go on")
-			}
-		}
+		p.lookForRoom()
+	}
+}
+
+// lookForRoom holds the readers back, or lets them go on.
+func (p *Pipeline) lookForRoom() {
+	reason := p.full()
+	switch changed := p.gate.set(reason); {
+	case changed && reason != "":
+		p.logger.Warn("readers pause", "reason", reason)
+	case changed:
+		p.logger.Info("readers go on")
 	}
 }
 

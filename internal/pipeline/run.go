@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,9 +20,16 @@ type UndrainedError struct {
 	Err  error
 }
 
-// Error lists what was left.
+// Error lists what was left, and why.
 func (e *UndrainedError) Error() string {
-	return fmt.Sprintf("not drained in time: %v; the next start goes on from the stored positions", e.Left)
+	left := e.Left
+	if e.Err != nil {
+		left = append(slices.Clone(left), e.Err.Error())
+	}
+	if len(left) == 0 {
+		left = []string{"stopped before the sinks had stored what they hold"}
+	}
+	return fmt.Sprintf("not drained: %s; the next start goes on from the stored positions", strings.Join(left, "; "))
 }
 
 // Unwrap returns the cause.
@@ -209,7 +218,11 @@ func (p *Pipeline) behind(ctx context.Context) []string {
 	}
 	for _, w := range p.lakes {
 		st := w.Status()
-		if n := missing(ends[st.View], st.Read); n > 0 {
+		at := st.Read
+		if st.Err != nil {
+			at = st.Saved // what a worker in error has read, it reads again
+		}
+		if n := missing(ends[st.View], at); n > 0 {
 			left = append(left, fmt.Sprintf("lake of view %s: %d records", st.View, n))
 		}
 	}

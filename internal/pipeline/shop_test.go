@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -29,6 +30,8 @@ type shopRig struct {
 	workload *shop.Workload
 	// extra is put at the end of the configuration.
 	extra string
+	// grace is how long a drain may take; 0 is 20 s.
+	grace time.Duration
 	// edit, when set, changes the whole of it.
 	edit func(text string) string
 
@@ -129,7 +132,10 @@ func (r *shopRig) start() {
 	stop, r.stop = context.WithCancel(context.Background())
 	hard, r.kill = context.WithCancel(context.Background())
 	r.done = make(chan error, 1)
-	go func() { r.done <- r.pipe.Run(stop, hard, time.Minute) }()
+	go func() {
+		r.done <- r.pipe.Run(stop, hard, cmp.Or(r.grace, 20*time.Second))
+		close(r.done) // who asks again is not kept waiting
+	}()
 }
 
 // crash ends the pipeline at once, without a drain.
@@ -227,7 +233,7 @@ func (r *shopRig) drainAndCompare() {
 	r.pipe = nil
 }
 
-// background writes until the returned function is called.
+// background writes until the returned function is called, or the test ends.
 func (r *shopRig) background() (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -236,8 +242,10 @@ func (r *shopRig) background() (end func()) {
 			r.t.Errorf("workload: %v", err)
 		}
 	})
-	return func() {
+	end = func() {
 		cancel()
 		wg.Wait()
 	}
+	r.t.Cleanup(end) // before the servers close
+	return end
 }

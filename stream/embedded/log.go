@@ -38,6 +38,10 @@ type Options struct {
 	MemoryBytes int64
 	// Retention says what Trim may remove.
 	Retention Retention
+	// SegmentBytes is the size at which a partition begins a new file; 0 is
+	// 8 MiB. Trim removes whole files and never a partition's newest, so all
+	// partitions times this much must lie well below what the disk may hold.
+	SegmentBytes int64
 	// Timeout bounds how long a publish may take until the broker has answered;
 	// 0 is 30 s. Syncing to disk has no bound.
 	Timeout time.Duration
@@ -78,9 +82,9 @@ var _ stream.Log = (*Log)(nil)
 const (
 	defaultListen = "127.0.0.1:0"
 	defaultMemory = 64 << 20
-	// segmentSize is the size at which the broker begins a new file: small,
-	// because retention removes whole files, and at start the broker holds one
-	// file of each partition in memory.
+	// segmentSize is the default of Options.SegmentBytes: small, because
+	// retention removes whole files, and at start the broker holds one file of
+	// each partition in memory.
 	segmentSize = 8 << 20
 	// scanPeriod is how often the log looks for records that nobody waits for,
 	// such as those of a publish that was given up.
@@ -97,6 +101,9 @@ func (o *Options) fill() error {
 	if o.MemoryBytes == 0 {
 		o.MemoryBytes = defaultMemory
 	}
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = segmentSize
+	}
 	if o.Timeout == 0 {
 		o.Timeout = 30 * time.Second
 	}
@@ -104,8 +111,8 @@ func (o *Options) fill() error {
 		o.Logger = slog.Default()
 	}
 	o.Retention.fill()
-	if o.MemoryBytes < 0 || o.Timeout < 0 || o.Retention.MaxAge < 0 || o.Retention.MaxBytes < 0 {
-		return errors.New("open embedded stream: memory, time-out and retention must not be negative")
+	if o.MemoryBytes < 0 || o.SegmentBytes < 0 || o.Timeout < 0 || o.Retention.MaxAge < 0 || o.Retention.MaxBytes < 0 {
+		return errors.New("open embedded stream: memory, segments, time-out and retention must not be negative")
 	}
 	return nil
 }
@@ -191,7 +198,7 @@ func (l *Log) serve() error {
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return ln, nil }),
 		kfake.WithLogger(brokerLogger{l.logger}),
 		kfake.BrokerConfigs(map[string]string{
-			"log.segment.bytes":   strconv.Itoa(segmentSize),
+			"log.segment.bytes":   strconv.FormatInt(l.o.SegmentBytes, 10),
 			"log.retention.ms":    "-1",
 			"log.retention.bytes": "-1",
 		}),
