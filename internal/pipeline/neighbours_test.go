@@ -43,7 +43,7 @@ var badShards = []badShard{
 			r.commit(0, r.hugeTx(0, int64(i+50)*1_000_000, 1000, 500))
 		}
 	}},
-	{name: "sends a flipped bit", begin: func(r *shopRig) { r.servers[0].FlipBit() }},
+	{name: "sends a flipped bit", begin: func(r *shopRig) { r.servers[0].FlipBit() }, state: status.Stopped, want: "damaged", still: true},
 	{name: "sends an error", begin: func(r *shopRig) { r.servers[0].SendError(1236, "Could not find first log file name") },
 		state: status.Stopped, want: "1236", still: true},
 	{name: "sends an unknown event", begin: func(r *shopRig) { r.servers[0].WriteEvent(0x7f, []byte("what is this")) },
@@ -80,17 +80,36 @@ func (r *shopRig) lags(d time.Duration) (p95 time.Duration) {
 	}
 }
 
+// othersKeepTheirLag looks until the neighbours of the bad shard lag at most
+// twice as much as without its fault. A machine that is busy with something else
+// slows single looks down; a fault that spreads slows all of them.
+func (r *shopRig) othersKeepTheirLag(fault string, quiet time.Duration) {
+	r.t.Helper()
+	limit := max(2*quiet, 250*time.Millisecond)
+	var seen []time.Duration
+	for range 10 {
+		lag := r.lags(500 * time.Millisecond)
+		if seen = append(seen, lag); lag <= limit {
+			r.t.Logf("shard 00 %s: lag of the others %v, %v without a fault", fault, seen, quiet)
+			return
+		}
+	}
+	r.t.Errorf("shard 00 %s: the others lag %v, want at most %v at least once", fault, seen, limit)
+}
+
 func TestPipeline_BadShardOfTwelveLeavesTheOthersTheirLag(t *testing.T) {
 	r := newShop(t, neighbourShards, 1200)
 	r.start()
 	r.caughtUp()
 	stopWriting := r.background()
-	quiet := r.lags(time.Second)
+	r.await("new events on every shard", func(s status.Snapshot) bool {
+		return !slices.ContainsFunc(s.Shards, func(sh status.Shard) bool { return sh.LagSeconds > 1 })
+	})
 	for _, f := range badShards {
 		if f.forever {
 			continue
 		}
-		before := r.pipe.Snapshot()
+		before, quiet := r.pipe.Snapshot(), r.lags(500*time.Millisecond)
 		f.begin(r)
 		if f.state != "" {
 			r.await(fmt.Sprintf("%s when shard 00 %s", f.state, f.name), func(s status.Snapshot) bool {
@@ -98,11 +117,7 @@ func TestPipeline_BadShardOfTwelveLeavesTheOthersTheirLag(t *testing.T) {
 			})
 		}
 		at := r.shard(0)
-		lag := r.lags(500 * time.Millisecond)
-		t.Logf("shard 00 %s: lag of the others %v, %v without a fault", f.name, lag, quiet)
-		if limit := max(2*quiet, 250*time.Millisecond); lag > limit {
-			t.Errorf("shard 00 %s: the others lag %v, want at most %v", f.name, lag, limit)
-		}
+		r.othersKeepTheirLag(f.name, quiet)
 		after := r.pipe.Snapshot()
 		for i := 1; i < neighbourShards; i++ {
 			if after.Shards[i].Events <= before.Shards[i].Events || after.Shards[i].State != status.Streaming {

@@ -176,7 +176,7 @@ func (r *shopRig) await(what string, ok func(status.Snapshot) bool) {
 	r.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(time.Minute)
+	deadline := time.After(2 * time.Minute)
 	for {
 		s := r.pipe.Snapshot()
 		if ok(s) {
@@ -186,9 +186,15 @@ func (r *shopRig) await(what string, ok func(status.Snapshot) bool) {
 		case <-tick.C:
 		case <-deadline:
 			for i := range s.Shards {
-				r.t.Logf("shard %s: %s %s", s.Shards[i].Shard, s.Shards[i].State, s.Shards[i].Error)
+				r.t.Logf("shard %s: %s after %d transactions %s", s.Shards[i].Shard, s.Shards[i].State, s.Shards[i].Transactions, s.Shards[i].Error)
 			}
-			r.t.Fatalf("never %s", what)
+			for i := range s.Metrics {
+				r.t.Logf("metric %s: %d records behind %s", s.Metrics[i].Metric, s.Metrics[i].Behind, s.Metrics[i].Error)
+			}
+			for i := range s.Lake {
+				r.t.Logf("lake of view %s: %d rows %s", s.Lake[i].View, s.Lake[i].Rows, s.Lake[i].Error)
+			}
+			r.t.Fatalf("never %s: verdict %s, stream %+v", what, s.Verdict, s.Stream)
 		}
 	}
 }
