@@ -131,10 +131,11 @@ func (r *shopRig) start() {
 	var stop, hard context.Context
 	stop, r.stop = context.WithCancel(context.Background())
 	hard, r.kill = context.WithCancel(context.Background())
-	r.done = make(chan error, 1)
+	pipe, done, grace := r.pipe, make(chan error, 1), cmp.Or(r.grace, 20*time.Second)
+	r.done = done
 	go func() {
-		r.done <- r.pipe.Run(stop, hard, cmp.Or(r.grace, 20*time.Second))
-		close(r.done) // who asks again is not kept waiting
+		done <- pipe.Run(stop, hard, grace)
+		close(done) // who asks again is not kept waiting
 	}()
 }
 
