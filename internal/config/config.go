@@ -53,7 +53,7 @@ type Limits struct {
 	_ struct{} `later:"cpu,rows_per_second,max_transaction"`
 
 	Memory Size `key:"memory" range:"64MiB..16TiB" doc:"Bytes that all buffers together may take; the Go runtime's soft limit is set to it. When absent it is 512MiB, or 80 % of the control group's limit where that is less."`
-	Disk   Size `key:"disk" range:"64MiB..1024TiB" doc:"Bytes that the state directory may take. The readers pause before unread rows would have to be dropped. When absent only the disk itself bounds it: the readers pause when it is 95 % full."`
+	Disk   Size `key:"disk" range:"16MiB..1024TiB" doc:"Bytes that the state directory may take. The readers pause before unread rows would have to be dropped. When absent only the disk itself bounds it: the readers pause when it is 95 % full."`
 }
 
 // Stream is the log between readers and consumers.
@@ -70,5 +70,5 @@ type Stream struct {
 // Retention bounds what the embedded stream keeps, by whichever is reached first.
 type Retention struct {
 	Age   time.Duration `key:"age" default:"24h" range:"10m..8760h" doc:"Age at which records may be dropped."`
-	Bytes Size          `key:"bytes" default:"10GiB" range:"64MiB..1024TiB" doc:"Bytes above which the oldest records may be dropped."`
+	Bytes Size          `key:"bytes" default:"10GiB" range:"16MiB..1024TiB" doc:"Bytes above which the oldest records may be dropped."`
 }

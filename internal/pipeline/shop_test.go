@@ -30,8 +30,10 @@ type shopRig struct {
 	workload *shop.Workload
 	// extra is put at the end of the configuration.
 	extra string
-	// grace is how long a drain may take; 0 is 20 s.
+	// grace is how long a drain may take; 0 is two minutes.
 	grace time.Duration
+	// dense gives huge transactions text that takes as much when compressed.
+	dense bool
 	// edit, when set, changes the whole of it.
 	edit func(text string) string
 
@@ -131,7 +133,7 @@ func (r *shopRig) start() {
 	var stop, hard context.Context
 	stop, r.stop = context.WithCancel(context.Background())
 	hard, r.kill = context.WithCancel(context.Background())
-	pipe, done, grace := r.pipe, make(chan error, 1), cmp.Or(r.grace, 20*time.Second)
+	pipe, done, grace := r.pipe, make(chan error, 1), cmp.Or(r.grace, 2*time.Minute)
 	r.done = done
 	go func() {
 		done <- pipe.Run(stop, hard, grace)

@@ -48,15 +48,16 @@ func (r *shopRig) breakLake() (mend func()) {
 
 func TestPipeline_StalledLakePausesReadersAtTheDiskLimitAndNothingIsDropped(t *testing.T) {
 	t.Parallel()
-	const limit = 64 << 20
+	const limit = 16 << 20
 	r := newShop(t, 2, 100)
-	r.extra = "stream: { retention: { bytes: 64MiB } }\nlimits: { disk: 64MiB }\n"
+	r.dense = true
+	r.extra = "stream: { retention: { bytes: 16MiB } }\nlimits: { disk: 16MiB }\n"
 	r.start()
 	r.caughtUp()
 	r.await("a first file", func(s status.Snapshot) bool { return s.Lake[0].Files > 0 && s.Lake[1].Files > 0 })
 	mend := r.breakLake()
 	for i := range 10 {
-		r.commit(i%2, r.hugeTx(i%2, int64(i+1)*1_000_000, 50, 100<<10))
+		r.commit(i%2, r.hugeTx(i%2, int64(i+1)*1_000_000, 50, 80<<10))
 	}
 	r.await("paused", func(s status.Snapshot) bool {
 		return s.Stream.Paused && s.Shards[0].State == status.Paused && s.Shards[1].State == status.Paused
@@ -78,7 +79,7 @@ func TestPipeline_StalledLakePausesReadersAtTheDiskLimitAndNothingIsDropped(t *t
 	r.await("going on", func(s status.Snapshot) bool { return !s.Stream.Paused && s.Verdict == status.OK })
 	// And on, far beyond the limit.
 	for i := range 6 {
-		r.commit(i%2, r.hugeTx(i%2, int64(i+11)*1_000_000, 50, 100<<10))
+		r.commit(i%2, r.hugeTx(i%2, int64(i+11)*1_000_000, 50, 80<<10))
 	}
 	r.drainAndCompare()
 }
