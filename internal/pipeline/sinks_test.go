@@ -56,7 +56,7 @@ func TestPipeline_StalledLakePausesReadersAtTheDiskLimitAndNothingIsDropped(t *t
 	r.caughtUp()
 	r.await("a first file", func(s status.Snapshot) bool { return s.Lake[0].Files > 0 && s.Lake[1].Files > 0 })
 	mend := r.breakLake()
-	for i := range 10 {
+	for i := range 3 {
 		r.commit(i%2, r.hugeTx(i%2, int64(i+1)*1_000_000, 50, 80<<10))
 	}
 	r.await("paused", func(s status.Snapshot) bool {
@@ -78,7 +78,7 @@ func TestPipeline_StalledLakePausesReadersAtTheDiskLimitAndNothingIsDropped(t *t
 	mend()
 	r.await("going on", func(s status.Snapshot) bool { return !s.Stream.Paused && s.Verdict == status.OK })
 	// And on, far beyond the limit.
-	for i := range 6 {
+	for i := range 3 {
 		r.commit(i%2, r.hugeTx(i%2, int64(i+11)*1_000_000, 50, 80<<10))
 	}
 	r.drainAndCompare()
