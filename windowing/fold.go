@@ -219,7 +219,7 @@ func (f *Fold) event(p *partition, value []byte) error {
 	if err != nil {
 		return err
 	}
-	if op == change.Read {
+	if op == change.Read || f.m.Rows == Inserts && op != change.Create {
 		return nil
 	}
 	if f.m.where != nil {

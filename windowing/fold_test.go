@@ -45,6 +45,27 @@ func TestFold_GivesDeltasByWindowAndGroup(t *testing.T) {
 	}
 }
 
+func TestFold_InsertsAreTheRowsThatEnterTheView(t *testing.T) {
+	m := compile(t, func(d *Definition) { d.Rows = Inserts })
+	f := started(m)
+	var at int64
+	w := &writer{shard: "00", offset: &at}
+	add(t, f,
+		w.event("c", 100, `"city":"Pune","amount":1`),
+		w.event("u", 101, `"city":"Pune","amount":2,"_old":{"amount":1}`),
+		w.event("d", 102, `"city":"Pune","amount":2`),
+		w.event("c", 102, `"city":"Delhi","amount":2`), // the other half of a changed key
+		w.event("r", 103, `"city":"Pune","amount":8`))
+	d := f.Cut()
+	want := map[string]string{`100 ["Pune"]`: "1.00", `100 ["Delhi"]`: "2.00"}
+	if got := texts(m, d); !maps.Equal(got, want) {
+		t.Errorf("deltas: got %v, want %v", got, want)
+	}
+	if got, want := d.Counts, (Counts{Events: 2}); got != want {
+		t.Errorf("counts: got %+v, want %+v", got, want)
+	}
+}
+
 func TestHazard_B27_WindowsAreHalfOpen(t *testing.T) {
 	for _, c := range []struct{ micros, want int64 }{
 		{99_999_999, 90}, {100_000_000, 100}, {100_000_001, 100}, {109_999_999, 100}, {110_000_000, 110},

@@ -16,8 +16,11 @@ import (
 // Rows says which events a metric counts.
 type Rows string
 
-// Changes counts every row change; see the package comment.
-const Changes Rows = "changes"
+// What is counted; see the package comment.
+const (
+	Changes Rows = "changes"
+	Inserts Rows = "inserts"
+)
 
 // OnLate says what a late event does.
 type OnLate string
@@ -160,7 +163,7 @@ func (d *Definition) check() (errs []error) {
 	bad(!metricName.MatchString(d.Name), "name %q: want a letter, then letters, digits, _ or -", d.Name)
 	bad(d.View == "" || d.Topic == "", "view and topic must be named")
 	bad(d.Size < time.Second || d.Size%time.Second != 0, "size %v: want whole seconds", d.Size)
-	bad(d.Rows != Changes, "rows %q: want changes", d.Rows)
+	bad(d.Rows != Changes && d.Rows != Inserts, "rows %q: want changes or inserts", d.Rows)
 	bad(d.OnLate != Revise && d.OnLate != Drop, "on_late %q: want revise or drop", d.OnLate)
 	bad(d.MaxGroups < 0, "max_groups %d: want a positive number", d.MaxGroups)
 	bad(d.Lateness < 0 || d.WaitForShards < 0 || d.WriteDelay < 0, "lateness, wait_for_shards and write delay must not be negative")

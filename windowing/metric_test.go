@@ -13,7 +13,7 @@ import (
 
 func TestCompile_NamesEveryMistakeAtOnce(t *testing.T) {
 	_, err := Compile(Definition{
-		Name: "9 lives", Size: 1500 * time.Millisecond, Aggregate: "sum(rate)", Rows: "latest", OnLate: "maybe",
+		Name: "9 lives", Size: 1500 * time.Millisecond, Aggregate: "sum(rate)", Rows: "some", OnLate: "maybe",
 		GroupBy: []string{"nowhere", "city", "city"}, MaxGroups: -1, Shards: []string{"a b", "00", "00"}, Retain: time.Millisecond,
 		Lateness: -1, Where: "x",
 	}, columns, nil)
@@ -21,7 +21,7 @@ func TestCompile_NamesEveryMistakeAtOnce(t *testing.T) {
 		t.Fatal("got no error")
 	}
 	for _, want := range []string{
-		`name "9 lives"`, "size 1.5s", `rows "latest"`, `on_late "maybe"`, `no column "nowhere"`, `"city" is named twice`, "max_groups -1",
+		`name "9 lives"`, "size 1.5s", `rows "some"`, `on_late "maybe"`, `no column "nowhere"`, `"city" is named twice`, "max_groups -1",
 		`shard "a b"`, `shard "00" is named twice`, "retain 1ms", "number of partitions", "lateness", "view and topic", "sum(rate): column is double", "where:",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -51,6 +51,7 @@ func TestMetric_GenerationChangesWithWhatTheValuesDependOn(t *testing.T) {
 	for name, edit := range map[string]func(d *Definition){
 		"size": func(d *Definition) { d.Size = time.Minute }, "aggregate": func(d *Definition) { d.Aggregate = "count()" },
 		"group": func(d *Definition) { d.GroupBy = nil }, "late": func(d *Definition) { d.OnLate = Drop },
+		"rows":     func(d *Definition) { d.Rows = Inserts },
 		"lateness": func(d *Definition) { d.Lateness = time.Second }, "view": func(d *Definition) { d.View = "v" },
 	} {
 		if got := compile(t, edit).Generation(); got == base {

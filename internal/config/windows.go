@@ -35,7 +35,7 @@ type Metric struct {
 	_ struct{} `later:"dedupe,having,expire_after"`
 
 	View          string        `key:"view" required:"true" doc:"Name of the view whose events are counted."`
-	Rows          string        `key:"rows" default:"changes" enum:"changes" later:"inserts|latest" doc:"What is counted: changes counts every event."`
+	Rows          string        `key:"rows" default:"changes" enum:"changes|inserts" later:"latest" doc:"What is counted: changes counts every event, inserts those of rows that enter the view."`
 	Value         Aggregate     `key:"value" required:"true" doc:"count() or sum(column). A sum is exact; FLOAT and DOUBLE columns are refused."`
 	Where         Expr          `key:"where" doc:"CEL condition over the view's columns."`
 	GroupBy       []string      `key:"group_by" doc:"Columns of the view; one value for each combination."`

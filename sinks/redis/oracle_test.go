@@ -76,7 +76,7 @@ func oracleAdd(t testing.TB, all map[int64]map[string]*oracleSum, m *windowing.M
 	}
 	size := int64(m.Size.Seconds())
 	start := micros / 1e6 / size * size
-	if op == "r" || m.OnLate == windowing.Drop && (start+size)*1e6 <= low-m.Lateness.Microseconds() {
+	if op == "r" || m.Rows == windowing.Inserts && op != "c" || m.OnLate == windowing.Drop && (start+size)*1e6 <= low-m.Lateness.Microseconds() {
 		return
 	}
 	var group []string
@@ -206,4 +206,5 @@ var ordersColumns = []change.Column{
 	{Name: "city", Type: change.Text, Nullable: true},
 	{Name: "amount", Type: change.Decimal, Precision: 65, Scale: 2, Nullable: true},
 	{Name: "status", Type: change.Text, Nullable: true},
+	{Name: "at", Type: change.DateTime, Scale: 3, Nullable: true},
 }

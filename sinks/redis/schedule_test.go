@@ -80,9 +80,10 @@ func newSchedule(b *bench, seed uint64) *schedule {
 	}
 	onLate := []windowing.OnLate{windowing.Revise, windowing.Drop}[s.rng.IntN(2)]
 	wait := []time.Duration{0, 15 * time.Second}[s.rng.IntN(2)]
+	rows := []windowing.Rows{windowing.Changes, windowing.Inserts}[s.rng.IntN(2)]
 	for i, agg := range []string{"sum(amount)", "count()"} {
 		s.metrics = append(s.metrics, compile(b, func(d *windowing.Definition) {
-			d.Name, d.Aggregate, d.OnLate, d.WaitForShards = fmt.Sprintf("m%d", i), agg, onLate, wait
+			d.Name, d.Aggregate, d.Rows, d.OnLate, d.WaitForShards = fmt.Sprintf("m%d", i), agg, rows, onLate, wait
 			d.Retain, d.WriteDelay = 40*time.Second, 30*time.Second
 		}))
 	}
@@ -100,6 +101,7 @@ func newSchedule(b *bench, seed uint64) *schedule {
 // fill writes the whole log; steps show more and more of it.
 func (s *schedule) fill() {
 	shards := []*fakeShard{s.log.shard("00"), s.log.shard("01")}
+	rows := []*history{{rng: s.rng}, {rng: s.rng}}
 	now := []float64{100 + s.rng.Float64()*4, 100 + s.rng.Float64()*4}
 	silent, from, length := s.rng.IntN(5), 2+s.rng.IntN(4), 1+s.rng.IntN(4)
 	for step := range 8 {
@@ -113,10 +115,10 @@ func (s *schedule) fill() {
 				if s.rng.IntN(7) == 0 {
 					at -= []float64{12, 25}[s.rng.IntN(2)] // its clock stepped back
 				}
-				p := int32(s.rng.IntN(2))
-				r := sh.event(p, at, fmt.Sprintf(`"city":"%c","amount":%d.5`, 'a'+s.rng.IntN(2), s.rng.IntN(9)-2))
-				if s.rng.IntN(4) == 0 {
-					s.log.append(p, r) // written again by a retry or a zombie
+				for _, r := range rows[i].change(sh, at) {
+					if s.rng.IntN(4) == 0 {
+						s.log.append(r.Partition, r) // written again by a retry or a zombie
+					}
 				}
 			}
 			for p := range int32(2) {
