@@ -2,6 +2,7 @@ package windowing
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"tailwater/change"
@@ -11,11 +12,11 @@ import (
 // is signed and mergeable: the deltas of two runs of events add up to the
 // delta of both. An Aggregate is immutable and safe for concurrent use.
 type Aggregate interface {
-	// Kind names the merge in the store: "count", "sum".
+	// Kind names the merge in the store: "count", "sum", "avg".
 	Kind() string
 	// Column is the view column that is read, or "" when none is.
 	Column() string
-	// Scale is the number of digits after the point of the value.
+	// Scale is the number of digits after the point of the column.
 	Scale() int
 	// String is the canonical text of the aggregate; it is part of the
 	// metric's identity.
@@ -26,8 +27,6 @@ type Aggregate interface {
 	// AppendDelta appends what the store merges for the cell, as text
 	// arguments of its script.
 	AppendDelta(args []any, c *Cell) []any
-	// AppendText appends the public text of a cell that is the whole value.
-	AppendText(dst []byte, c *Cell) []byte
 }
 
 // Cell is the delta of one (window, group).
@@ -55,21 +54,24 @@ func ParseAggregate(text string, columns []change.Column) (Aggregate, error) {
 	arg, ok2 := strings.CutSuffix(rest, ")")
 	name, arg = strings.TrimSpace(name), strings.TrimSpace(arg)
 	if !ok || !ok2 {
-		return nil, fmt.Errorf("parse aggregate %q: want count() or sum(column)", text)
+		return nil, fmt.Errorf("parse aggregate %q: want %s", text, aggregates)
 	}
-	switch name {
-	case "count":
+	if name == "count" {
 		if arg != "" {
 			return nil, fmt.Errorf("parse aggregate %q: count takes no column", text)
 		}
 		return count{}, nil
-	case "sum":
-		for i := range columns {
-			if columns[i].Name == arg {
-				return newSum(&columns[i])
-			}
-		}
+	}
+	made := map[string]func(c *change.Column) (Aggregate, error){"sum": newSum, "avg": newAvg}[name]
+	if made == nil {
+		return nil, fmt.Errorf("parse aggregate %q: unknown function %q, want %s", text, name, aggregates)
+	}
+	i := slices.IndexFunc(columns, func(c change.Column) bool { return c.Name == arg })
+	if i < 0 {
 		return nil, fmt.Errorf("parse aggregate %q: the view has no column %q", text, arg)
 	}
-	return nil, fmt.Errorf("parse aggregate %q: unknown function %q, want count() or sum(column)", text, name)
+	return made(&columns[i])
 }
+
+// aggregates is what ParseAggregate reads.
+const aggregates = "count(), sum(column) or avg(column)"

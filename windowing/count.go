@@ -20,7 +20,3 @@ func (count) Fold(c *Cell, _ []byte, sign int) error {
 func (count) AppendDelta(args []any, c *Cell) []any {
 	return append(args, strconv.FormatInt(c.Rows, 10))
 }
-
-func (count) AppendText(dst []byte, c *Cell) []byte {
-	return strconv.AppendInt(dst, c.Rows, 10)
-}

@@ -33,13 +33,13 @@ func TestCompile_NamesEveryMistakeAtOnce(t *testing.T) {
 func TestParseAggregate_RefusesWhatIsNotExact(t *testing.T) {
 	for text, want := range map[string]string{
 		"sum(rate)": "double", "sum(small)": "float", "sum(city)": "want an exact number", "sum(none)": "no column",
-		"avg(amount)": "unknown function", "count(id)": "takes no column", "count": "want count()", "sum(amount": "want count()",
+		"avg(rate)": "double", "avg(city)": "avg(city): column is text", "median(amount)": "unknown function", "count(id)": "takes no column", "count": "want count()", "sum(amount": "want count()",
 	} {
 		if _, err := ParseAggregate(text, columns); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want an error with %q", text, err, want)
 		}
 	}
-	for _, text := range []string{"count()", " sum( amount ) ", "sum(id)"} {
+	for _, text := range []string{"count()", " sum( amount ) ", "sum(id)", "avg(amount)"} {
 		if _, err := ParseAggregate(text, columns); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -90,10 +90,6 @@ func TestInt_AgreesWithBigNumbers(t *testing.T) {
 		}
 		if got := sum.String(); got != want.String() {
 			t.Fatalf("got %s, want %s", got, want)
-		}
-		exact := new(big.Rat).SetFrac(want, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale)), nil))
-		if got, want := string(sum.AppendDecimal(nil, scale)), exact.FloatString(scale); got != want {
-			t.Fatalf("text: got %s, want %s", got, want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/big"
 	"runtime"
 	"strings"
 	"testing"
@@ -240,7 +241,7 @@ func TestMetric_FoldsExactly(t *testing.T) {
 	add(change.Create, 3_000_000, `{"n":3.00,"g":"x"}`) // not taken
 	add(change.Create, 1_000_000, `{"n":1,"g":"late"}`)
 	add(change.Read, 2_000_000, `{"n":1,"g":"x"}`)
-	if got, want := m.cells[2e6][`["x"]`].text(m.Value), "-9999999.69"; got != want {
+	if got, want := m.text(m.cells[2e6][`["x"]`]), "-9999999.69"; got != want {
 		t.Errorf("sum: got %s, want %s", got, want)
 	}
 	if len(m.cells) != 1 {
@@ -272,5 +273,22 @@ func TestProjection_KeyOfATableWithoutColumnsShown(t *testing.T) {
 	}
 	if _, err := newProjection(&view.Definition{}, "s", &table{columns: tab.columns}, nil); err == nil {
 		t.Error("no key at all: want an error")
+	}
+}
+
+func TestAverage_IsMySQLs(t *testing.T) {
+	for _, c := range []struct {
+		sum    string
+		values int64
+		scale  int
+		want   string
+	}{
+		{"2", 3, 0, "0.6667"}, {"-2", 3, 0, "-0.6667"}, {"0.02", 3, 2, "0.006667"}, {"0.00002", 3, 5, "0.000006666"},
+		{"-0.00002", 3, 5, "-0.000006666"}, {"1", 16, 0, "0.0625"}, {"1", 32, 0, "0.0313"}, {"-1", 32, 0, "-0.0313"},
+	} {
+		sum, _ := new(big.Rat).SetString(c.sum)
+		if got := average(sum, c.values, c.scale); got != c.want {
+			t.Errorf("%s / %d at scale %d: got %s, want %s", c.sum, c.values, c.scale, got, c.want)
+		}
 	}
 }

@@ -26,6 +26,8 @@ type metric struct {
 	columns []change.Column
 	shards  []string
 	cells   map[int64]map[string]*total
+	// scale is the number of digits behind the point of the value's column.
+	scale int
 	// from is the start of the first window that the stream has whole.
 	from int64
 	// secret says that a group shows a masked column.
@@ -39,21 +41,37 @@ type total struct {
 }
 
 // text is the value as decimal text without digits that mean nothing.
-func (t *total) text(a config.Aggregate) string {
+func (m *metric) text(t *total) string {
 	switch {
-	case a.Func == "count":
+	case m.Value.Func == "count":
 		return strconv.FormatInt(t.rows, 10)
 	case t.values == 0:
 		return "null"
+	case m.Value.Func == "avg":
+		return canonicalNumber(average(&t.sum, t.values, m.scale))
 	}
 	return canonicalNumber(t.sum.FloatString(maxScale))
+}
+
+// average is the text of MySQL's AVG over a column of the given scale: four
+// digits more, at most 30, rounded half away from zero; cut without rounding
+// where these digits fill its words of nine.
+func average(sum *big.Rat, values int64, scale int) string {
+	digits := min(scale+4, maxScale)
+	q := new(big.Rat).Quo(sum, new(big.Rat).SetInt64(values))
+	if (scale+4)%9 != 0 {
+		return q.FloatString(digits)
+	}
+	unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(digits)), nil)
+	cut := new(big.Int).Mul(q.Num(), unit)
+	return new(big.Rat).SetFrac(cut.Quo(cut, q.Denom()), unit).FloatString(digits)
 }
 
 // maxScale is the most digits that MySQL keeps behind the point.
 const maxScale = 30
 
 func newMetric(m config.ResolvedMetric, columns map[string]change.Column) (*metric, error) {
-	out := &metric{ResolvedMetric: m, size: m.Size.Microseconds(), cells: make(map[int64]map[string]*total)}
+	out := &metric{ResolvedMetric: m, size: m.Size.Microseconds(), cells: make(map[int64]map[string]*total), scale: columns[m.Value.Column].Scale}
 	if m.Where == "" {
 		return out, nil
 	}

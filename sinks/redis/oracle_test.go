@@ -58,6 +58,9 @@ func oracleWindows(t testing.TB, l *fakeLog, m *windowing.Metric, offsets []int6
 				out[start][g] = strconv.Itoa(a.rows)
 			case a.values == 0:
 				out[start][g] = "null"
+			case m.Aggregate().Kind() == "avg":
+				n := new(big.Rat).SetInt64(int64(a.values))
+				out[start][g] = n.Quo(a.sum, n).FloatString(m.Aggregate().Scale() + 4)
 			default:
 				out[start][g] = a.sum.FloatString(m.Aggregate().Scale())
 			}

@@ -81,7 +81,9 @@ func newSchedule(b *bench, seed uint64) *schedule {
 	onLate := []windowing.OnLate{windowing.Revise, windowing.Drop}[s.rng.IntN(2)]
 	wait := []time.Duration{0, 15 * time.Second}[s.rng.IntN(2)]
 	rows := []windowing.Rows{windowing.Changes, windowing.Inserts}[s.rng.IntN(2)]
-	for i, agg := range []string{"sum(amount)", "count()"} {
+	aggregates := []string{"sum(amount)", "count()", "avg(amount)"}
+	for i, at := range s.rng.Perm(len(aggregates))[:2] {
+		agg := aggregates[at]
 		s.metrics = append(s.metrics, compile(b, func(d *windowing.Definition) {
 			d.Name, d.Aggregate, d.Rows, d.OnLate, d.WaitForShards = fmt.Sprintf("m%d", i), agg, rows, onLate, wait
 			d.Retain, d.WriteDelay = 40*time.Second, 30*time.Second
