@@ -12,7 +12,8 @@ import (
 // is signed and mergeable: the deltas of two runs of events add up to the
 // delta of both. An Aggregate is immutable and safe for concurrent use.
 type Aggregate interface {
-	// Kind names the merge in the store: "count", "sum", "avg".
+	// Kind names the merge in the store: "count", "sum", "avg",
+	// "min", "max".
 	Kind() string
 	// Column is the view column that is read, or "" when none is.
 	Column() string
@@ -24,9 +25,9 @@ type Aggregate interface {
 	// Fold adds one event to a cell, or takes it back: sign is +1 or -1. value
 	// is the raw JSON of the column. Fold keeps nothing of it.
 	Fold(c *Cell, value []byte, sign int) error
-	// AppendDelta appends what the store merges for the cell, as text
-	// arguments of its script.
-	AppendDelta(args []any, c *Cell) []any
+	// AppendDelta appends what the store merges for the group, as arguments of
+	// its script.
+	AppendDelta(args []any, g *GroupDelta) []any
 }
 
 // Cell is the delta of one (window, group).
@@ -47,8 +48,8 @@ func (c *Cell) Add(d *Cell) {
 }
 
 // ParseAggregate reads the text of an aggregate, such as "count()" or
-// "sum(amount)", for a view with the given columns. FLOAT and DOUBLE columns
-// are refused: their sum depends on the order of the rows.
+// "sum(amount)", for a view with the given columns. Sums of FLOAT and
+// DOUBLE columns are refused: they depend on the order of the rows.
 func ParseAggregate(text string, columns []change.Column) (Aggregate, error) {
 	name, rest, ok := strings.Cut(strings.TrimSpace(text), "(")
 	arg, ok2 := strings.CutSuffix(rest, ")")
@@ -62,7 +63,7 @@ func ParseAggregate(text string, columns []change.Column) (Aggregate, error) {
 		}
 		return count{}, nil
 	}
-	made := map[string]func(c *change.Column) (Aggregate, error){"sum": newSum, "avg": newAvg}[name]
+	made := map[string]func(c *change.Column) (Aggregate, error){"sum": newSum, "avg": newAvg, "min": newMin, "max": newMax}[name]
 	if made == nil {
 		return nil, fmt.Errorf("parse aggregate %q: unknown function %q, want %s", text, name, aggregates)
 	}
@@ -74,4 +75,4 @@ func ParseAggregate(text string, columns []change.Column) (Aggregate, error) {
 }
 
 // aggregates is what ParseAggregate reads.
-const aggregates = "count(), sum(column) or avg(column)"
+const aggregates = "count(), sum(column), avg(column), min(column) or max(column)"

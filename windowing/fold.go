@@ -61,10 +61,11 @@ type partition struct {
 	low         int64
 }
 
-// cell is a Cell with its place.
+// cell is a Cell with its place, and its newest value for min and max.
 type cell struct {
 	start int64
 	group uint32
+	last  int32
 	Cell
 }
 
@@ -90,6 +91,9 @@ type Fold struct {
 	index    map[place]int32
 	cells    []cell
 	one      Cell
+	extreme  *extreme
+	values   values
+	order    []byte
 	bytes    int
 	counts   Counts
 	observed bool
@@ -109,6 +113,9 @@ func NewFold(m *Metric) *Fold {
 	}
 	for i, s := range m.Shards {
 		f.shards[s] = i
+	}
+	if e, ok := m.aggregate.(extreme); ok {
+		f.extreme, f.values = &e, newValues()
 	}
 	return f
 }
@@ -145,7 +152,9 @@ func (f *Fold) Stopped(p int32) error { return f.parts[p].stopped }
 func (f *Fold) Watermark(p int32) int64 { return f.parts[p].low }
 
 // Full reports whether the batch has reached its bound and must be cut.
-func (f *Fold) Full() bool { return len(f.cells) >= MaxCells || f.bytes >= MaxBytes }
+func (f *Fold) Full() bool {
+	return len(f.cells)+len(f.values.all) >= MaxCells || f.bytes+len(f.values.text) >= MaxBytes
+}
 
 // Add folds one record. Records of a partition must come in offset order and
 // without holes from its position on; those below it are left out. After an
@@ -243,7 +252,10 @@ func (f *Fold) event(p *partition, value []byte) error {
 	if err := f.m.aggregate.Fold(&f.one, e.value(), 1); err != nil {
 		return err
 	}
-	f.cell(start, group).Add(&f.one)
+	if err := f.readOrder(); err != nil {
+		return err
+	}
+	f.add(start, group)
 	f.counts.Events++
 	if late {
 		f.counts.Late++
@@ -270,8 +282,27 @@ func (f *Fold) group() (uint32, error) {
 	return g, nil
 }
 
-// cell returns the cell of a window and group, which is valid until the next call.
-func (f *Fold) cell(start int64, group uint32) *Cell {
+// readOrder sets order to the order text of the picked event's value.
+func (f *Fold) readOrder() (err error) {
+	f.order = f.order[:0]
+	if f.extreme != nil && f.one.Values != 0 {
+		f.order, err = f.extreme.appendOrder(f.order, f.members.value())
+	}
+	return err
+}
+
+// add adds one to the cell of a window and group.
+func (f *Fold) add(start int64, group uint32) {
+	i := f.cell(start, group)
+	c := &f.cells[i]
+	c.Add(&f.one)
+	if f.extreme != nil && f.one.Values != 0 {
+		c.last = f.values.best(*f.extreme, i, c.last, f.order, f.extreme.public(f.members.value()))
+	}
+}
+
+// cell returns the place of the cell of a window and group.
+func (f *Fold) cell(start int64, group uint32) int32 {
 	at := place{start, group}
 	i, ok := f.index[at]
 	if !ok {
@@ -280,7 +311,7 @@ func (f *Fold) cell(start int64, group uint32) *Cell {
 		f.cells = append(f.cells, cell{start: start, group: group})
 		f.bytes += cellBytes + len(f.names[group])
 	}
-	return &f.cells[i].Cell
+	return i
 }
 
 // Cut returns the deltas since the last Commit. They are valid until the next
@@ -302,7 +333,11 @@ func (f *Fold) Cut() *Deltas {
 	for i := range f.cells {
 		c := &f.cells[i]
 		w := f.window(c.start)
-		w.Groups = append(w.Groups, GroupDelta{f.names[c.group], c.Cell})
+		g := GroupDelta{Group: f.names[c.group], Cell: c.Cell}
+		if c.last != 0 {
+			g.Values = f.values.deltas(nil, c.last)
+		}
+		w.Groups = append(w.Groups, g)
 	}
 	return d
 }
@@ -359,6 +394,7 @@ func (f *Fold) Drop() {
 func (f *Fold) clear() {
 	clear(f.index)
 	f.cells = f.cells[:0]
+	f.values.clear()
 	f.commits = f.commits[:0]
 	f.bytes, f.counts = 0, Counts{}
 	if len(f.names) > maxInterned {

@@ -313,7 +313,13 @@ func load(n, groups int) []*stream.Record {
 }
 
 func TestFold_AllocatesNothingPerEvent(t *testing.T) {
-	m := compile(t, nil)
+	for _, aggregate := range []string{"sum(amount)", "max(amount)"} {
+		allocatesNothing(t, compile(t, func(d *Definition) { d.Aggregate = aggregate }))
+	}
+}
+
+func allocatesNothing(t *testing.T, m *Metric) {
+	t.Helper()
 	records := load(1000, 50)
 	f := NewFold(m)
 	run := func() {
@@ -324,7 +330,9 @@ func TestFold_AllocatesNothingPerEvent(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		f.Cut()
+		if len(f.cells) == 0 {
+			t.Fatal("nothing was folded")
+		}
 	}
 	run()
 	if got := testing.AllocsPerRun(20, run); got > 8 { // of Start, none of the events

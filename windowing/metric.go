@@ -59,7 +59,7 @@ type Definition struct {
 	View, Topic string
 	// Size is the length of a window, in whole seconds. 0 is 5 minutes.
 	Size time.Duration
-	// Aggregate is count(), sum(column) or avg(column).
+	// Aggregate is what ParseAggregate reads.
 	Aggregate string
 	// Rows says what is counted. "" is Changes.
 	Rows Rows

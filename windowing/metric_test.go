@@ -33,13 +33,13 @@ func TestCompile_NamesEveryMistakeAtOnce(t *testing.T) {
 func TestParseAggregate_RefusesWhatIsNotExact(t *testing.T) {
 	for text, want := range map[string]string{
 		"sum(rate)": "double", "sum(small)": "float", "sum(city)": "want an exact number", "sum(none)": "no column",
-		"avg(rate)": "double", "avg(city)": "avg(city): column is text", "median(amount)": "unknown function", "count(id)": "takes no column", "count": "want count()", "sum(amount": "want count()",
+		"avg(rate)": "double", "avg(city)": "avg(city): column is text", "min(doc)": "want a number, a date or time, or text", "median(amount)": "unknown function", "count(id)": "takes no column", "count": "want count()", "sum(amount": "want count()",
 	} {
 		if _, err := ParseAggregate(text, columns); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want an error with %q", text, err, want)
 		}
 	}
-	for _, text := range []string{"count()", " sum( amount ) ", "sum(id)", "avg(amount)"} {
+	for _, text := range []string{"count()", " sum( amount ) ", "sum(id)", "avg(amount)", "min(rate)", "max(city)"} {
 		if _, err := ParseAggregate(text, columns); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -141,7 +141,7 @@ func TestSum_CanBeTakenBack(t *testing.T) {
 	if c != (Cell{}) {
 		t.Errorf("cell: got %+v, want it empty", c)
 	}
-	if got, want := fmt.Sprint(a.AppendDelta(nil, &Cell{Rows: 2, Values: -1, Sum: Int{5}})), "[2 -1 5]"; got != want {
+	if got, want := fmt.Sprint(a.AppendDelta(nil, &GroupDelta{Cell: Cell{Rows: 2, Values: -1, Sum: Int{5}}})), "[2 -1 5]"; got != want {
 		t.Errorf("delta: got %s, want %s", got, want)
 	}
 }

@@ -45,6 +45,18 @@ type GroupDelta struct {
 	// Group is the JSON array of the group's raw JSON values.
 	Group string
 	Cell  Cell
+	// Values are those of min and max; nil for other aggregates.
+	Values []ValueDelta
+}
+
+// ValueDelta is how often a value came, less how often it was taken back. When
+// nothing is ever taken back, a group has its extreme only, and N says nothing.
+type ValueDelta struct {
+	// Order is a text whose bytes are ordered as the column's values are.
+	Order string
+	// Text is the public text.
+	Text string
+	N    int64
 }
 
 // Counts are numbers of events.

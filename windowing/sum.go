@@ -49,11 +49,8 @@ func (s sum) Fold(c *Cell, value []byte, sign int) error {
 		c.Rows += int64(sign)
 		return nil
 	}
-	if n := len(value); n > 1 && value[0] == '"' && value[n-1] == '"' {
-		value = value[1 : n-1] // a view may quote what a double cannot hold
-	}
 	var v Int
-	if err := v.ParseScaled(value, s.scale); err != nil {
+	if err := v.ParseScaled(inside(value), s.scale); err != nil { // a view may quote what a double cannot hold
 		return fmt.Errorf("column %s: %w", s.column, err)
 	}
 	if sign < 0 {
@@ -65,8 +62,8 @@ func (s sum) Fold(c *Cell, value []byte, sign int) error {
 	return nil
 }
 
-func (s sum) AppendDelta(args []any, c *Cell) []any {
-	return append(args, strconv.FormatInt(c.Rows, 10), strconv.FormatInt(c.Values, 10), c.Sum.String())
+func (s sum) AppendDelta(args []any, g *GroupDelta) []any {
+	return append(args, itoa(g.Cell.Rows), itoa(g.Cell.Values), g.Cell.Sum.String())
 }
 
 // isNull reports whether raw JSON is null.

@@ -84,7 +84,7 @@ func call(text, name string) (string, bool) {
 
 // Aggregate is what a metric computes.
 type Aggregate struct {
-	// Func is count, sum or avg.
+	// Func is count, sum, avg, min or max.
 	Func string
 	// Column is the view's column that is read; empty for count.
 	Column string
@@ -94,12 +94,12 @@ type Aggregate struct {
 func (a Aggregate) String() string { return a.Func + "(" + a.Column + ")" }
 
 // aggregates are what a metric computes over a column.
-var aggregates = []string{"sum", "avg"}
+var aggregates = []string{"sum", "avg", "min", "max"}
 
 // aggregateForms is what a person may write.
-const aggregateForms = "count(), sum(column) or avg(column)"
+const aggregateForms = "count(), or sum, avg, min or max of a (column)"
 
-var laterAggregates = []string{"min", "max", "distinct", "approx_distinct", "quantile", "top"}
+var laterAggregates = []string{"distinct", "approx_distinct", "quantile", "top"}
 
 func (a *Aggregate) parseText(text string) error {
 	if arg, ok := call(text, "count"); ok {

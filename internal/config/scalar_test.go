@@ -131,6 +131,8 @@ func TestAggregate_IsAFunctionOfAColumn(t *testing.T) {
 		{text: "sum(a*b)", code: "bad-aggregate"},
 		{text: "count(x)", code: "bad-aggregate"},
 		{text: "avg(x)", want: "avg(x)"},
+		{text: "min(x)", want: "min(x)"},
+		{text: "max(at)", want: "max(at)"},
 		{text: "avg(*)", code: "bad-aggregate"},
 		{text: "approx_distinct(x)", code: "not-supported-yet"},
 		{text: "total", code: "not-one-of"},

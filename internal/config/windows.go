@@ -36,7 +36,7 @@ type Metric struct {
 
 	View          string        `key:"view" required:"true" doc:"Name of the view whose events are counted."`
 	Rows          string        `key:"rows" default:"changes" enum:"changes|inserts" later:"latest" doc:"What is counted: changes counts every event, inserts those of rows that enter the view."`
-	Value         Aggregate     `key:"value" required:"true" doc:"count(), sum(column) or avg(column). Sums are exact; FLOAT and DOUBLE columns are refused."`
+	Value         Aggregate     `key:"value" required:"true" doc:"count(), sum(column), avg(column), min(column) or max(column). Sums and averages are exact, and refused over FLOAT and DOUBLE; texts are compared by their UTF-8."`
 	Where         Expr          `key:"where" doc:"CEL condition over the view's columns."`
 	GroupBy       []string      `key:"group_by" doc:"Columns of the view; one value for each combination."`
 	MaxGroups     int           `key:"max_groups" default:"100000" range:"1..10000000" doc:"Groups in one window above which the metric stops, named, rather than fill the store."`

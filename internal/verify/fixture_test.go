@@ -59,6 +59,8 @@ windows:
   metrics:
     changes: { view: orders, value: count(), group_by: [status] }
     gmv: { view: orders, value: sum(amount), where: status == 'paid', group_by: [city] }
+    largest: { view: orders, value: max(amount), group_by: [city] }
+    first: { view: orders, rows: inserts, value: min(city) }
     mean: { view: orders, value: avg(amount), group_by: [city] }
     entered: { view: paid, rows: inserts, value: count(), group_by: [city] }
 lake:

@@ -276,6 +276,38 @@ func TestProjection_KeyOfATableWithoutColumnsShown(t *testing.T) {
 	}
 }
 
+func TestMetric_ExtremesAreOrderedAsTheTypeIs(t *testing.T) {
+	for _, c := range []struct {
+		kind     change.Type
+		values   string
+		min, max string
+	}{
+		{change.Decimal, `9 10 -3 "2.50" null`, "-3", "10"},
+		{change.Uint, `"18446744073709551615" 7`, "7", "18446744073709551615"},
+		{change.Time, `"-01:00:00" "-838:59:59" "09:00:00" "100:00:00"`, `"-838:59:59"`, `"100:00:00"`},
+		{change.Timestamp, `"2026-01-01T00:00:00Z" "2026-01-01T00:00:00.5Z"`, `"2026-01-01T00:00:00Z"`, `"2026-01-01T00:00:00.5Z"`},
+		{change.Text, `"b" "B" "é"`, `"B"`, `"é"`},
+		{change.Text, `null`, "null", "null"},
+	} {
+		for name, want := range map[string]string{"min": c.min, "max": c.max} {
+			m, err := newMetric(config.ResolvedMetric{Name: "m", Metric: config.Metric{Value: config.Aggregate{Func: name, Column: "v"}, Size: 1e9}},
+				map[string]change.Column{"v": {Name: "v", Type: c.kind, Nullable: true}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for raw := range strings.FieldsSeq(c.values) {
+				e := &event{op: change.Create, micros: 1e6, raw: map[string]json.RawMessage{"v": json.RawMessage(raw)}}
+				if err := m.add(e, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := m.text(m.cells[1e6]["[]"]); got != want {
+				t.Errorf("%s of %s %s: got %s, want %s", name, c.kind, c.values, got, want)
+			}
+		}
+	}
+}
+
 func TestAverage_IsMySQLs(t *testing.T) {
 	for _, c := range []struct {
 		sum    string

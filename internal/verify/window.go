@@ -26,8 +26,8 @@ type metric struct {
 	columns []change.Column
 	shards  []string
 	cells   map[int64]map[string]*total
-	// scale is the number of digits behind the point of the value's column.
-	scale int
+	// column is that of the value.
+	column change.Column
 	// from is the start of the first window that the stream has whole.
 	from int64
 	// secret says that a group shows a masked column.
@@ -38,6 +38,8 @@ type metric struct {
 type total struct {
 	rows, values int64
 	sum          big.Rat
+	// best is the smallest or largest value, and shown its public text.
+	best, shown string
 }
 
 // text is the value as decimal text without digits that mean nothing.
@@ -47,8 +49,10 @@ func (m *metric) text(t *total) string {
 		return strconv.FormatInt(t.rows, 10)
 	case t.values == 0:
 		return "null"
+	case m.extreme():
+		return canonicalNumber(t.shown)
 	case m.Value.Func == "avg":
-		return canonicalNumber(average(&t.sum, t.values, m.scale))
+		return canonicalNumber(average(&t.sum, t.values, m.column.Scale))
 	}
 	return canonicalNumber(t.sum.FloatString(maxScale))
 }
@@ -71,7 +75,7 @@ func average(sum *big.Rat, values int64, scale int) string {
 const maxScale = 30
 
 func newMetric(m config.ResolvedMetric, columns map[string]change.Column) (*metric, error) {
-	out := &metric{ResolvedMetric: m, size: m.Size.Microseconds(), cells: make(map[int64]map[string]*total), scale: columns[m.Value.Column].Scale}
+	out := &metric{ResolvedMetric: m, size: m.Size.Microseconds(), cells: make(map[int64]map[string]*total), column: columns[m.Value.Column]}
 	if m.Where == "" {
 		return out, nil
 	}
@@ -122,6 +126,9 @@ func (m *metric) add(e *event, late func(end int64) bool) error {
 	c, _, err := e.get(m.Value.Column)
 	if err != nil || c.null {
 		return err
+	}
+	if m.extreme() {
+		return m.compete(t, c.text, string(e.raw[m.Value.Column]))
 	}
 	n, ok := new(big.Rat).SetString(c.text)
 	if !ok {

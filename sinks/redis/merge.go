@@ -62,7 +62,7 @@ func (t *table) batch(d *windowing.Deltas, need []string) (names []string, args 
 		args = append(args, start, len(w.Groups))
 		for j := range w.Groups {
 			g := &w.Groups[j]
-			args = m.Aggregate().AppendDelta(append(args, g.Group), &g.Cell)
+			args = m.Aggregate().AppendDelta(append(args, g.Group), g)
 		}
 	}
 	for _, start := range need {
@@ -206,7 +206,7 @@ func (t *table) promote(ctx context.Context) (bool, error) {
 	}
 	args = append(args, len(theirs))
 	for _, start := range theirs {
-		names = append(names, old.values(start), old.meta(start), old.accumulators(start))
+		names = append(names, old.values(start), old.meta(start), old.accumulators(start), old.ordered(start))
 		args = append(args, start)
 	}
 	reply, err := t.s.run(ctx, promoteScript, names, args)

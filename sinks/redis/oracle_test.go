@@ -29,6 +29,41 @@ type oracleMark struct {
 type oracleSum struct {
 	rows, values int
 	sum          *big.Rat
+	// there counts the raw values that are not NULL.
+	there map[string]int
+}
+
+// text is the public text of a group.
+func (a *oracleSum) text(m *windowing.Metric) string {
+	switch kind := m.Aggregate().Kind(); {
+	case kind == "count":
+		return strconv.Itoa(a.rows)
+	case a.values == 0:
+		return "null"
+	case kind == "avg":
+		n := new(big.Rat).SetInt64(int64(a.values))
+		return n.Quo(a.sum, n).FloatString(m.Aggregate().Scale() + 4)
+	case kind == "sum":
+		return a.sum.FloatString(m.Aggregate().Scale())
+	default:
+		best := ""
+		for raw, n := range a.there {
+			if n > 0 && (best == "" || oracleLess(raw, best) == (kind == "min")) {
+				best = raw
+			}
+		}
+		return best
+	}
+}
+
+// oracleLess compares numbers as numbers and the rest as text.
+func oracleLess(a, b string) bool {
+	x, ok := new(big.Rat).SetString(a)
+	y, ok2 := new(big.Rat).SetString(b)
+	if ok && ok2 {
+		return x.Cmp(y) < 0
+	}
+	return a < b
 }
 
 // oracleWindows folds the first offsets[p] records of each partition, and
@@ -53,17 +88,7 @@ func oracleWindows(t testing.TB, l *fakeLog, m *windowing.Metric, offsets []int6
 	for start, groups := range all {
 		out[start] = map[string]string{}
 		for g, a := range groups {
-			switch {
-			case m.Aggregate().Kind() == "count":
-				out[start][g] = strconv.Itoa(a.rows)
-			case a.values == 0:
-				out[start][g] = "null"
-			case m.Aggregate().Kind() == "avg":
-				n := new(big.Rat).SetInt64(int64(a.values))
-				out[start][g] = n.Quo(a.sum, n).FloatString(m.Aggregate().Scale() + 4)
-			default:
-				out[start][g] = a.sum.FloatString(m.Aggregate().Scale())
-			}
+			out[start][g] = a.text(m)
 		}
 	}
 	return out
@@ -95,17 +120,16 @@ func oracleAdd(t testing.TB, all map[int64]map[string]*oracleSum, m *windowing.M
 	key := "[" + strings.Join(group, ",") + "]"
 	a := all[start][key]
 	if a == nil {
-		a = &oracleSum{sum: new(big.Rat)}
+		a = &oracleSum{sum: new(big.Rat), there: map[string]int{}}
 		all[start][key] = a
 	}
 	a.rows++
 	if raw := e[m.Aggregate().Column()]; raw != nil && string(raw) != "null" {
-		v, ok := new(big.Rat).SetString(string(raw))
-		if !ok {
-			t.Fatalf("oracle: no number: %s", raw)
-		}
 		a.values++
-		a.sum.Add(a.sum, v)
+		a.there[string(raw)]++
+		if v, ok := new(big.Rat).SetString(string(raw)); ok {
+			a.sum.Add(a.sum, v)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tailwater/internal/testenv"
+	"tailwater/windowing"
 )
 
 func TestPreflight_AcceptsAServerThatEvictsNothing(t *testing.T) {
@@ -113,7 +114,7 @@ func TestTable_BookkeepingExpiresBeforeTheWindows(t *testing.T) {
 	onBoth(t, func(b *bench) {
 		ctx := context.Background()
 		l := newFakeLog(1)
-		m := b.metric(oneShard)
+		m := b.metric(func(d *windowing.Definition) { oneShard(d); d.Aggregate = "max(amount)" })
 		l.shard("00").event(0, 101, `"city":"Pune","amount":1`)
 		h := b.hand(l, m)
 		h.sync()

@@ -81,7 +81,7 @@ func newSchedule(b *bench, seed uint64) *schedule {
 	onLate := []windowing.OnLate{windowing.Revise, windowing.Drop}[s.rng.IntN(2)]
 	wait := []time.Duration{0, 15 * time.Second}[s.rng.IntN(2)]
 	rows := []windowing.Rows{windowing.Changes, windowing.Inserts}[s.rng.IntN(2)]
-	aggregates := []string{"sum(amount)", "count()", "avg(amount)"}
+	aggregates := []string{"sum(amount)", "count()", "avg(amount)", "min(amount)", "max(at)", "max(amount)", "min(city)"}
 	for i, at := range s.rng.Perm(len(aggregates))[:2] {
 		agg := aggregates[at]
 		s.metrics = append(s.metrics, compile(b, func(d *windowing.Definition) {

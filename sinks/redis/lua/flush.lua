@@ -1,6 +1,6 @@
 -- Merges the deltas of one metric, or nothing of them.
 -- KEYS: generations, bookkeeping, list of windows, then for each window its
--- accumulators, public values and public description.
+-- accumulators, public values, public description and ordered values.
 
 local G, S, Z = KEYS[1], KEYS[2], KEYS[3]
 local gen, role, kind = arg(), arg(), arg()
@@ -10,6 +10,8 @@ local window_ttl, state_ttl = arg(), arg()
 local partitions, shards = arg(), arg()
 local late, dropped = arg(), arg()
 
+local ordered = kind == 'min' or kind == 'max'
+
 local steps = {}
 for i = 1, num() do
   steps[i] = {p = arg(), from = arg(), to = arg(), marks = arg(), bounds = arg()}
@@ -18,12 +20,17 @@ end
 -- Each window: start, its keys, and the groups with their deltas side by side.
 local windows, by_start = {}, {}
 for i = 1, num() do
-  local w = {start = arg(), groups = {}, deltas = {}}
+  local w = {start = arg(), groups = {}, deltas = {}, values = {}}
   w.ns = tonumber(w.start)
-  w.a, w.w, w.meta = KEYS[3 * i + 1], KEYS[3 * i + 2], KEYS[3 * i + 3]
+  w.a, w.w, w.meta, w.o = KEYS[4 * i], KEYS[4 * i + 1], KEYS[4 * i + 2], KEYS[4 * i + 3]
   for g = 1, num() do
     w.groups[g] = arg()
     for _ = 1, width[kind] do w.deltas[#w.deltas + 1] = arg() end
+    if ordered then
+      local v = {}
+      for k = 1, 3 * num() do v[k] = arg() end
+      w.values[g] = v
+    end
   end
   windows[i], by_start[w.start] = w, w
 end
@@ -31,7 +38,8 @@ end
 -- 1. Types: nothing may fail once writing has begun.
 local wrong = wrongtype(G, 'hash') or wrongtype(S, 'hash') or wrongtype(Z, 'zset')
 for _, w in ipairs(windows) do
-  wrong = wrong or wrongtype(w.a, 'hash') or wrongtype(w.w, 'hash') or wrongtype(w.meta, 'hash')
+  wrong = wrong or wrongtype(w.a, 'hash') or wrongtype(w.w, 'hash') or wrongtype(w.meta, 'hash') or
+          wrongtype(w.o, 'zset')
 end
 if wrong then return wrong end
 
@@ -86,7 +94,7 @@ do
       if not w.entry then return {'CORRUPT', 'field ' .. names[i]} end
       -- An evicted or expired window is lost, never half of itself.
       if w.entry.state ~= 'lost' and w.entry.groups > 0 and
-         redis.call('EXISTS', w.a) + redis.call('EXISTS', w.w) < 2 then
+         (redis.call('EXISTS', w.a) + redis.call('EXISTS', w.w) < 2 or ordered and redis.call('EXISTS', w.o) == 0) then
         w.entry.state, w.entry.complete, w.entry.missing = 'lost', '0', '-'
         w.gone, w.dirty = true, true
         unclosed[w.start] = nil
@@ -118,6 +126,7 @@ for _, w in ipairs(windows) do
       w.states[2 * g - 1], w.states[2 * g] = w.groups[g], state
       w.texts[2 * g - 1], w.texts[2 * g] = w.groups[g], text
     end
+    if ordered and not read_values(w) then return {'CORRUPT', 'a value of window ' .. w.start} end
     groups_now = w.entry.groups
     if w.entry.groups > maxgroups then
       redis.call('HSET', S, 'v', FORMAT, 'partitions', partitions, 'shards', shards,
@@ -269,17 +278,28 @@ local function put(field, value)
   set[#set + 1] = value
 end
 for _, w in ipairs(dead) do
-  redis.call('UNLINK', w.a, w.w, w.meta)
+  redis.call('UNLINK', w.a, w.w, w.meta, w.o)
   redis.call('ZREM', Z, w.start)
   redis.call('HDEL', S, 'w:' .. w.start)
   unclosed[w.start] = nil
 end
 for _, w in ipairs(windows) do
   if w.dirty and not w.dead then
-    if w.new then redis.call('UNLINK', w.a, w.w, w.meta) end
-    if w.gone then redis.call('UNLINK', w.a) end
+    if w.new then redis.call('UNLINK', w.a, w.w, w.meta, w.o) end
+    if w.gone then redis.call('UNLINK', w.a, w.o) end
     if w.touched then
       hset(w.a, w.states)
+      if ordered then
+        order_values(w)
+        for g = 1, #w.groups do
+          local state = w.states[2 * g]
+          if state ~= OVERFLOW and string.sub(state, -2) ~= ' 0' then
+            local text = extreme(w, kind, w.groups[g], true)
+            if not text then return {'CORRUPT', 'the values of window ' .. w.start} end
+            w.texts[2 * g] = text
+          end
+        end
+      end
       hset(w.w, w.texts)
     end
     redis.call('HSET', w.meta, unpack(meta_list(w.entry, w.ns, size, gen)))
@@ -287,6 +307,7 @@ for _, w in ipairs(windows) do
     redis.call('PEXPIRE', w.a, window_ttl)
     redis.call('PEXPIRE', w.w, window_ttl)
     redis.call('PEXPIRE', w.meta, window_ttl)
+    redis.call('PEXPIRE', w.o, window_ttl)
     put('w:' .. w.start, entry_text(w.entry))
   end
 end

@@ -1,7 +1,7 @@
 -- Moves a position that the log no longer has to the log's first offset, and
 -- gives up the windows that the missing records may have touched.
 -- KEYS: bookkeeping, list of windows, then for each window its accumulators,
--- public values and public description.
+-- public values, public description and ordered values.
 
 local S, Z = KEYS[1], KEYS[2]
 local gen, size, floor = arg(), num(), num()
@@ -11,7 +11,7 @@ local p, from, to = arg(), arg(), arg()
 
 local windows, by_start = {}, {}
 for i = 1, num() do
-  local w = {start = arg(), a = KEYS[3 * i], w = KEYS[3 * i + 1], meta = KEYS[3 * i + 2]}
+  local w = {start = arg(), a = KEYS[4 * i - 1], w = KEYS[4 * i], meta = KEYS[4 * i + 1], o = KEYS[4 * i + 2]}
   w.ns = tonumber(w.start)
   windows[i], by_start[w.start] = w, w
 end
@@ -58,7 +58,7 @@ if #need > 0 then return {'NEED', unpack(need, 1, math.min(#need, CHUNK))} end
 
 redis.call('HSET', S, 'open', '1')
 for _, w in ipairs(lost) do
-  redis.call('UNLINK', w.a)
+  redis.call('UNLINK', w.a, w.o)
   redis.call('HSET', w.meta, unpack(meta_list(w.entry, w.ns, size, gen)))
   redis.call('PEXPIRE', w.meta, window_ttl)
   redis.call('HSET', S, 'w:' .. w.start, entry_text(w.entry))

@@ -3,7 +3,7 @@
 -- KEYS: generations, bookkeeping of the candidate and of the other, lists of
 -- windows of the candidate and of the other (public); then for each window of
 -- the candidate its values and description, beside and public; then for each
--- public window its values, description and accumulators.
+-- public window its values, description, accumulators and ordered values.
 
 local G, S, O, CZ, Z = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local gen, other, state_ttl = arg(), arg(), arg()
@@ -44,7 +44,7 @@ local function windows(z, keys)
   return out
 end
 local mine = windows(CZ, 4)
-local theirs = mine and windows(Z, 3)
+local theirs = mine and windows(Z, 4)
 if not theirs then return {'NEED'} end
 for _, w in ipairs(mine) do
   wrong = wrong or wrongtype(w[1], 'hash') or wrongtype(w[2], 'hash')
@@ -52,7 +52,7 @@ end
 if wrong then return wrong end
 
 redis.call('HSET', S, 'open', '1')
-for _, w in ipairs(theirs) do redis.call('UNLINK', w[1], w[2], w[3]) end
+for _, w in ipairs(theirs) do redis.call('UNLINK', w[1], w[2], w[3], w[4]) end
 redis.call('UNLINK', Z, O)
 for _, w in ipairs(mine) do
   if redis.call('EXISTS', w[1]) == 1 then redis.call('RENAME', w[1], w[3]) end
