@@ -32,6 +32,8 @@ type Aggregate interface {
 
 // Cell is the delta of one (window, group).
 type Cell struct {
+	// Images is the number of row images that were added or taken back.
+	Images int64
 	// Rows is the number of rows counted.
 	Rows int64
 	// Values is the number of those whose column is not NULL.
@@ -42,6 +44,7 @@ type Cell struct {
 
 // Add adds the delta d to c.
 func (c *Cell) Add(d *Cell) {
+	c.Images += d.Images
 	c.Rows += d.Rows
 	c.Values += d.Values
 	c.Sum.Add(&d.Sum)

@@ -90,10 +90,9 @@ type Fold struct {
 	text     []byte
 	index    map[place]int32
 	cells    []cell
-	one      Cell
+	out, in  image
 	extreme  *extreme
 	values   values
-	order    []byte
 	bytes    int
 	counts   Counts
 	observed bool
@@ -175,7 +174,7 @@ func (f *Fold) Add(r *stream.Record) error {
 		return err
 	}
 	if ok {
-		if err := f.apply(p, r); err != nil {
+		if err := f.accept(p, r); err != nil {
 			if delete(p.marks, r.Shard); known {
 				p.marks[r.Shard] = before
 			}
@@ -191,9 +190,9 @@ func (f *Fold) refuse(r *stream.Record, err error) error {
 	return &RecordError{f.m.Name, r.Topic, r.Partition, r.Offset, err}
 }
 
-// apply folds an accepted record, then raises the watermark: the record's own
+// accept folds an accepted record, then raises the watermark: the record's own
 // watermark speaks of the records behind it.
-func (f *Fold) apply(p *partition, r *stream.Record) error {
+func (f *Fold) accept(p *partition, r *stream.Record) error {
 	if r.Watermark > MaxMicros {
 		return errBigTime
 	}
@@ -214,7 +213,18 @@ func (f *Fold) apply(p *partition, r *stream.Record) error {
 	return nil
 }
 
-// event folds one event.
+// image is one row image, read and not yet applied.
+type image struct {
+	taken, late bool
+	start       int64
+	group       uint32
+	Cell
+	// order and public are the texts of its value, for min and max.
+	order, public []byte
+}
+
+// event folds one event. Everything is read before anything is applied: a
+// value that cannot be read leaves nothing of its event behind.
 func (f *Fold) event(p *partition, value []byte) error {
 	e := &f.members
 	if err := e.picker.Pick(value, e.raw); err != nil {
@@ -228,41 +238,86 @@ func (f *Fold) event(p *partition, value []byte) error {
 	if err != nil {
 		return err
 	}
-	if op == change.Read || f.m.Rows == Inserts && op != change.Create {
+	f.out.taken, f.in.taken = false, false
+	counts := f.counts
+	switch {
+	case op == change.Read || f.m.Rows == Inserts && op != change.Create:
 		return nil
+	case f.m.Rows == Latest && op == change.Delete:
+		err = f.read(p, &f.out, micros, -1)
+	case f.m.Rows == Latest && op == change.Update:
+		err = f.update(p, micros)
+	default:
+		err = f.read(p, &f.in, micros, 1)
 	}
+	if err != nil {
+		f.counts = counts
+		return err
+	}
+	f.apply(&f.out, -1)
+	f.apply(&f.in, 1)
+	if f.observed && (f.out.taken || f.in.taken) {
+		f.commits = append(f.commits, micros)
+	}
+	return nil
+}
+
+// update reads both images of an update that changes what the metric reads.
+func (f *Fold) update(p *partition, micros int64) error {
+	e := &f.members
+	differs, err := e.replace()
+	if err != nil || !differs {
+		return err
+	}
+	e.raw, e.before = e.before, e.raw
+	err = f.read(p, &f.out, micros, -1)
+	e.raw, e.before = e.before, e.raw
+	if err != nil {
+		return err
+	}
+	return f.read(p, &f.in, micros, 1)
+}
+
+// read reads the image that the members hold, and whether the metric takes it.
+func (f *Fold) read(p *partition, m *image, micros, sign int64) error {
+	e := &f.members
 	if f.m.where != nil {
 		if ok, err := f.m.where.Eval(e); err != nil || !ok {
 			return err
 		}
 	}
-	start := WindowStart(micros, f.size)
-	late := Ended(start, f.size, p.low-f.late)
-	if late && f.m.OnLate == Drop {
+	if f.m.Time != CommitTime {
+		seconds, ok, err := e.moment()
+		if err != nil {
+			return fmt.Errorf("column %s: %w", f.m.Time, err)
+		}
+		if !ok {
+			f.counts.Skipped++
+			return nil
+		}
+		micros = seconds * 1e6
+	}
+	m.start = WindowStart(micros, f.size)
+	m.late = Ended(m.start, f.size, p.low-f.late)
+	if m.late && f.m.OnLate == Drop {
 		f.counts.Dropped++
 		return nil
 	}
-	group, err := f.group()
-	if err != nil {
+	var err error
+	if m.group, err = f.group(); err != nil {
 		return err
 	}
-	// Into a cell of its own first: a value that cannot be read must not leave
-	// an empty group behind.
-	f.one = Cell{}
-	if err := f.m.aggregate.Fold(&f.one, e.value(), 1); err != nil {
+	m.Cell = Cell{Images: 1}
+	if err := f.m.aggregate.Fold(&m.Cell, e.value(), int(sign)); err != nil {
 		return err
 	}
-	if err := f.readOrder(); err != nil {
-		return err
+	if f.extreme != nil && m.Values != 0 {
+		m.public = f.extreme.public(e.value())
+		if m.order, err = f.extreme.appendOrder(m.order[:0], e.value()); err != nil {
+			return err
+		}
 	}
-	f.add(start, group)
-	f.counts.Events++
-	if late {
-		f.counts.Late++
-	}
-	if f.observed {
-		f.commits = append(f.commits, micros)
-	}
+	m.taken = true
 	return nil
 }
 
@@ -282,22 +337,24 @@ func (f *Fold) group() (uint32, error) {
 	return g, nil
 }
 
-// readOrder sets order to the order text of the picked event's value.
-func (f *Fold) readOrder() (err error) {
-	f.order = f.order[:0]
-	if f.extreme != nil && f.one.Values != 0 {
-		f.order, err = f.extreme.appendOrder(f.order, f.members.value())
+// apply adds an image to its cell, or takes it back.
+func (f *Fold) apply(m *image, sign int64) {
+	if !m.taken {
+		return
 	}
-	return err
-}
-
-// add adds one to the cell of a window and group.
-func (f *Fold) add(start int64, group uint32) {
-	i := f.cell(start, group)
+	f.counts.Events++
+	if m.late {
+		f.counts.Late++
+	}
+	i := f.cell(m.start, m.group)
 	c := &f.cells[i]
-	c.Add(&f.one)
-	if f.extreme != nil && f.one.Values != 0 {
-		c.last = f.values.best(*f.extreme, i, c.last, f.order, f.extreme.public(f.members.value()))
+	c.Add(&m.Cell)
+	switch {
+	case f.extreme == nil || m.Values == 0:
+	case f.m.Rows == Latest:
+		c.last = f.values.add(i, c.last, m.order, m.public, sign)
+	default:
+		c.last = f.values.best(*f.extreme, i, c.last, m.order, m.public)
 	}
 }
 

@@ -306,8 +306,12 @@ func load(n, groups int) []*stream.Record {
 	w := &writer{shard: "00", offset: &at}
 	records := make([]*stream.Record, n)
 	for i := range records {
-		records[i] = w.event("c", 100+float64(i)/float64(n)*10, fmt.Sprintf(
-			`"_lsn":"00000001000000000001000000010000","_db":"shop_03","_table":"orders_7","id":%d,"status":"paid","amount":%d.%02d,"city":"city %d","note":"some text that is not looked at"`, i, i%900, i%100, i%groups))
+		op, old := "c", ""
+		if i%3 == 0 {
+			op, old = "u", `,"_old":{"amount":1.00,"note":"another"}`
+		}
+		records[i] = w.event(op, 100+float64(i)/float64(n)*10, fmt.Sprintf(
+			`"_lsn":"00000001000000000001000000010000","_db":"shop_03","_table":"orders_7","id":%d,"status":"paid","amount":%d.%02d,"city":"city %d","at":"1970-01-01 00:01:40","note":"some text that is not looked at"%s`, i, i%900, i%100, i%groups, old))
 	}
 	return records
 }
@@ -315,6 +319,7 @@ func load(n, groups int) []*stream.Record {
 func TestFold_AllocatesNothingPerEvent(t *testing.T) {
 	for _, aggregate := range []string{"sum(amount)", "max(amount)"} {
 		allocatesNothing(t, compile(t, func(d *Definition) { d.Aggregate = aggregate }))
+		allocatesNothing(t, compile(t, func(d *Definition) { d.Aggregate, d.Rows, d.Time = aggregate, Latest, "at" }))
 	}
 }
 
@@ -341,10 +346,20 @@ func allocatesNothing(t *testing.T, m *Metric) {
 }
 
 func BenchmarkFold(b *testing.B) {
-	for _, groups := range []int{1, 900} {
-		b.Run(fmt.Sprint(groups, "groups"), func(b *testing.B) {
-			m := compile(b, nil)
-			records := load(10_000, groups)
+	for _, c := range []struct {
+		groups    int
+		aggregate string
+		rows      Rows
+	}{
+		{1, "sum(amount)", Changes}, {900, "sum(amount)", Changes}, {900, "sum(amount)", Latest}, {900, "max(amount)", Changes}, {900, "max(amount)", Latest},
+	} {
+		b.Run(fmt.Sprintf("%s/%s/%dgroups", c.aggregate, c.rows, c.groups), func(b *testing.B) {
+			m := compile(b, func(d *Definition) {
+				if d.Aggregate, d.Rows = c.aggregate, c.rows; d.Rows == Latest {
+					d.Time = "at"
+				}
+			})
+			records := load(10_000, c.groups)
 			f := NewFold(m)
 			size := 0
 			for _, r := range records {

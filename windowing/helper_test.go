@@ -17,6 +17,7 @@ var columns = []change.Column{
 	{Name: "rate", Type: change.Double},
 	{Name: "small", Type: change.Float},
 	{Name: "doc", Type: change.JSON},
+	{Name: "at", Type: change.DateTime, Nullable: true},
 }
 
 func compile(t testing.TB, edit func(d *Definition)) *Metric {

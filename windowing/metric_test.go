@@ -51,7 +51,7 @@ func TestMetric_GenerationChangesWithWhatTheValuesDependOn(t *testing.T) {
 	for name, edit := range map[string]func(d *Definition){
 		"size": func(d *Definition) { d.Size = time.Minute }, "aggregate": func(d *Definition) { d.Aggregate = "count()" },
 		"group": func(d *Definition) { d.GroupBy = nil }, "late": func(d *Definition) { d.OnLate = Drop },
-		"rows":     func(d *Definition) { d.Rows = Inserts },
+		"rows": func(d *Definition) { d.Rows = Inserts }, "time": func(d *Definition) { d.Time = "at" },
 		"lateness": func(d *Definition) { d.Lateness = time.Second }, "view": func(d *Definition) { d.View = "v" },
 	} {
 		if got := compile(t, edit).Generation(); got == base {

@@ -59,10 +59,13 @@ type ValueDelta struct {
 	N    int64
 }
 
-// Counts are numbers of events.
+// Counts are numbers of events, or of row images where rows are taken back.
 type Counts struct {
-	// Events were folded, Late of them late and applied.
+	// Events were folded, Late of them late and applied. An update that takes a
+	// row out of one place and puts it into another counts twice.
 	Events, Late int64
 	// Dropped were late and left out.
 	Dropped int64
+	// Skipped had no time that a window could have.
+	Skipped int64
 }

@@ -3,6 +3,7 @@ package verify
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"math/big"
 	"runtime"
@@ -220,7 +221,7 @@ func TestContent_IsAMultiset(t *testing.T) {
 }
 
 func TestMetric_FoldsExactly(t *testing.T) {
-	m, err := newMetric(config.ResolvedMetric{Name: "m", Metric: config.Metric{Value: config.Aggregate{Func: "sum", Column: "n"}, GroupBy: []string{"g"}, Where: "n != 3", Size: 1e9, OnLate: "drop"}},
+	m, err := newMetric(config.ResolvedMetric{Name: "m", Metric: config.Metric{Value: config.Aggregate{Func: "sum", Column: "n"}, GroupBy: []string{"g"}, Where: "n != 3", Size: 1e9, OnLate: "drop", Time: "commit"}},
 		map[string]change.Column{"n": {Name: "n", Type: change.Decimal, Precision: 10, Scale: 2, Nullable: true}, "g": {Name: "g", Type: change.Text}})
 	if err != nil {
 		t.Fatal(err)
@@ -290,7 +291,7 @@ func TestMetric_ExtremesAreOrderedAsTheTypeIs(t *testing.T) {
 		{change.Text, `null`, "null", "null"},
 	} {
 		for name, want := range map[string]string{"min": c.min, "max": c.max} {
-			m, err := newMetric(config.ResolvedMetric{Name: "m", Metric: config.Metric{Value: config.Aggregate{Func: name, Column: "v"}, Size: 1e9}},
+			m, err := newMetric(config.ResolvedMetric{Name: "m", Metric: config.Metric{Value: config.Aggregate{Func: name, Column: "v"}, Size: 1e9, Time: "commit"}},
 				map[string]change.Column{"v": {Name: "v", Type: c.kind, Nullable: true}})
 			if err != nil {
 				t.Fatal(err)
@@ -305,6 +306,47 @@ func TestMetric_ExtremesAreOrderedAsTheTypeIs(t *testing.T) {
 				t.Errorf("%s of %s %s: got %s, want %s", name, c.kind, c.values, got, want)
 			}
 		}
+	}
+}
+
+func TestMetric_LatestIsTheTableAsItIs(t *testing.T) {
+	m, err := newMetric(config.ResolvedMetric{Name: "m", Metric: config.Metric{Rows: "latest", Time: "at", Value: config.Aggregate{Func: "min", Column: "n"}, GroupBy: []string{"g"}, Where: "g != 'z'", Size: 60e9}},
+		map[string]change.Column{"n": {Name: "n", Type: change.Int}, "g": {Name: "g", Type: change.Text}, "at": {Name: "at", Type: change.DateTime, Scale: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		op        change.Op
+		key, text string
+	}{
+		{change.Create, "1", `{"n":5,"g":"x","at":"1970-01-01 00:02:03.5"}`},
+		{change.Create, "2", `{"n":3,"g":"x","at":"1970-01-01 00:02:59.9"}`},
+		{change.Update, "2", `{"n":3,"g":"y","at":"1970-01-01 00:02:59.9","_old":{"g":"x"}}`},
+		{change.Create, "3", `{"n":1,"g":"x","at":"0000-00-00 00:00:00.0"}`},
+		{change.Create, "4", `{"n":1,"g":"x","at":"1970-01-01 00:02:00.0"}`},
+		{change.Update, "4", `{"n":1,"g":"z","at":"1970-01-01 00:02:00.0"}`},
+		{change.Create, "5", `{"n":1,"g":"x","at":"1970-01-01 00:02:00.0"}`},
+		{change.Delete, "5", `{"n":1,"g":"x","at":"1970-01-01 00:02:00.0"}`},
+	} {
+		e := &event{op: c.op, key: c.key, micros: 1}
+		if err := json.Unmarshal([]byte(c.text), &e.raw); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.add(e, nil); err != nil {
+			t.Errorf("%s: %v", c.text, err)
+		}
+	}
+	if err := m.recount(); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for start, groups := range m.cells {
+		for g, total := range groups {
+			got[fmt.Sprint(start/1e6, g)] = m.text(total)
+		}
+	}
+	if want := (map[string]string{`120["x"]`: "5", `120["y"]`: "3"}); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -16,6 +16,7 @@ type totals struct {
 	watermark, floor                int64
 	closed, incomplete              int64
 	late, dropped, below, overflows int64
+	skipped, negatives              int64
 	// groups of the last window touched; 0 when none was.
 	groups int64
 	// need are windows whose keys the script wanted and did not have: the next
@@ -48,7 +49,7 @@ func (t *table) batch(d *windowing.Deltas, need []string) (names []string, args 
 		m.Aggregate().Scale(), t.size(), m.MaxGroups,
 		m.Lateness.Microseconds(), m.WaitForShards.Microseconds(), m.Retain.Microseconds(),
 		millis(t.windowTTL()), millis(t.stateTTL()), m.Partitions, t.shards(),
-		d.Counts.Late, d.Counts.Dropped, len(d.Steps))
+		d.Counts.Late, d.Counts.Dropped, d.Counts.Skipped, boolean(m.Rows == windowing.Latest), maxOpen(m), len(d.Steps))
 	for i := range d.Steps {
 		args = appendStep(args, &d.Steps[i])
 	}
@@ -62,7 +63,7 @@ func (t *table) batch(d *windowing.Deltas, need []string) (names []string, args 
 		args = append(args, start, len(w.Groups))
 		for j := range w.Groups {
 			g := &w.Groups[j]
-			args = m.Aggregate().AppendDelta(append(args, g.Group), g)
+			args = m.Aggregate().AppendDelta(append(args, g.Group, itoa(g.Cell.Images)), g)
 		}
 	}
 	for _, start := range need {
@@ -75,6 +76,26 @@ func (t *table) batch(d *windowing.Deltas, need []string) (names []string, args 
 	args[at] = count
 	t.names, t.args = names, args
 	return names, args
+}
+
+// maxDated bounds the windows that are not yet closed of a metric whose rows
+// say themselves when they are.
+const maxDated = 20_000
+
+// maxOpen is the most windows that a metric may hold open; 0 is no bound, where
+// the watermark is the bound.
+func maxOpen(m *windowing.Metric) int {
+	if m.Time == windowing.CommitTime {
+		return 0
+	}
+	return maxDated
+}
+
+func boolean(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
 }
 
 func appendStep(args []any, s *windowing.Step) []any {
@@ -96,7 +117,7 @@ func hasWindow(d *windowing.Deltas, start string) bool {
 
 func parseTotals(reply []string) (totals, error) {
 	var t totals
-	into := []*int64{&t.watermark, &t.floor, &t.closed, &t.incomplete, &t.late, &t.dropped, &t.below, &t.overflows, &t.groups}
+	into := []*int64{&t.watermark, &t.floor, &t.closed, &t.incomplete, &t.late, &t.dropped, &t.below, &t.overflows, &t.skipped, &t.negatives, &t.groups}
 	if len(reply) < 1+len(into) {
 		return t, fmt.Errorf("merge deltas: reply has %d places, want %d", len(reply), 1+len(into))
 	}

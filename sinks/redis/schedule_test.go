@@ -65,7 +65,7 @@ func TestProtocol_RandomSchedulesAreExactAtEveryState(t *testing.T) {
 	}
 	t.Run("miniredis", func(t *testing.T) { onMini(t, run(miniSchedules)) })
 	t.Run("redis", func(t *testing.T) { run(realSchedules)(newBench(t, nil, realRedis(t))) })
-	for _, what := range []string{"merged", "refused", "lost reply", "landed late", "rollback", "flushall", "trimmed", "gap", "complete", "incomplete"} {
+	for _, what := range []string{"merged", "refused", "lost reply", "landed late", "rollback", "flushall", "trimmed", "gap", "complete", "incomplete", "latest"} {
 		if total[what] == 0 {
 			t.Errorf("no schedule had a %q: %v", what, total)
 		}
@@ -80,13 +80,20 @@ func newSchedule(b *bench, seed uint64) *schedule {
 	}
 	onLate := []windowing.OnLate{windowing.Revise, windowing.Drop}[s.rng.IntN(2)]
 	wait := []time.Duration{0, 15 * time.Second}[s.rng.IntN(2)]
-	rows := []windowing.Rows{windowing.Changes, windowing.Inserts}[s.rng.IntN(2)]
+	kind := s.rng.IntN(4)
+	rows := []windowing.Rows{windowing.Changes, windowing.Inserts}[kind%2]
 	aggregates := []string{"sum(amount)", "count()", "avg(amount)", "min(amount)", "max(at)", "max(amount)", "min(city)"}
 	for i, at := range s.rng.Perm(len(aggregates))[:2] {
 		agg := aggregates[at]
 		s.metrics = append(s.metrics, compile(b, func(d *windowing.Definition) {
 			d.Name, d.Aggregate, d.Rows, d.OnLate, d.WaitForShards = fmt.Sprintf("m%d", i), agg, rows, onLate, wait
 			d.Retain, d.WriteDelay = 40*time.Second, 30*time.Second
+			if kind > 1 {
+				d.Time = "at"
+			}
+			if kind == 3 {
+				dated(d)
+			}
 		}))
 	}
 	for w := range s.workers {
@@ -255,6 +262,12 @@ func (s *schedule) note(format string, args ...any) {
 func (s *schedule) check() {
 	s.b.Helper()
 	for _, m := range s.metrics {
+		if m.Rows == windowing.Latest && bookkeeping(s.b, s.b.store, m).exists {
+			s.stats["latest"]++
+			if n, _ := s.b.client.HGet(context.Background(), s.b.store.keys(m.Name, m.Generation(), current).state(), "negatives").Int(); n > 0 {
+				s.b.Fatalf("metric %s: rows were taken back that never came\n%s", m.Name, s.story())
+			}
+		}
 		if diff := inexact(s.b, s.b.store, s.log, m); diff != "" {
 			s.b.Fatalf("metric %s: %s\n%s", m.Name, diff, s.story())
 		}
@@ -337,10 +350,9 @@ func (s *schedule) ahead(m *windowing.Metric, st *stored) map[int64]bool {
 			if r.Kind != stream.Event || r.Offset < st.positions[p].Offset {
 				continue
 			}
-			var micros int64
-			fmt.Sscan(string(oracleEvent(s.b, r.Value)["_ts_us"]), &micros)
-			start := micros / 1e7 * 10
-			if (start+10)*1e6 > low {
+			at, ok := oracleTime(s.b, m, oracleEvent(s.b, r.Value))
+			start := at / 10 * 10
+			if ok && (start+10)*1e6 > low {
 				out[start] = true
 			}
 		}

@@ -8,7 +8,8 @@ local scale, size, maxgroups = num(), num(), num()
 local lateness, wait, retain = num(), num(), num()
 local window_ttl, state_ttl = arg(), arg()
 local partitions, shards = arg(), arg()
-local late, dropped = arg(), arg()
+local late, dropped, skipped = arg(), arg(), arg()
+local retract, maxopen = arg() == '1', num()
 
 local ordered = kind == 'min' or kind == 'max'
 
@@ -20,11 +21,11 @@ end
 -- Each window: start, its keys, and the groups with their deltas side by side.
 local windows, by_start = {}, {}
 for i = 1, num() do
-  local w = {start = arg(), groups = {}, deltas = {}, values = {}}
+  local w = {start = arg(), groups = {}, images = {}, deltas = {}, values = {}}
   w.ns = tonumber(w.start)
   w.a, w.w, w.meta, w.o = KEYS[4 * i], KEYS[4 * i + 1], KEYS[4 * i + 2], KEYS[4 * i + 3]
   for g = 1, num() do
-    w.groups[g] = arg()
+    w.groups[g], w.images[g] = arg(), arg()
     for _ = 1, width[kind] do w.deltas[#w.deltas + 1] = arg() end
     if ordered then
       local v = {}
@@ -45,7 +46,8 @@ if wrong then return wrong end
 
 -- 2. Bookkeeping, generation, positions.
 local fields = {'v', 'open', 'stopped', 'floor', 'partitions', 'shards', 'unclosed',
-                'closed', 'incomplete', 'late', 'dropped', 'below', 'overflows'}
+                'closed', 'incomplete', 'late', 'dropped', 'below', 'overflows',
+                'skipped', 'negatives'}
 local stored = {}
 do
   local got = redis.call('HMGET', S, unpack(fields))
@@ -81,7 +83,7 @@ end
 -- 3. Windows: read, check and compute everything that will be written.
 local floor = tonumber(stored.floor or '0')
 local unclosed = parse_starts(stored.unclosed)
-local below, overflows, groups_now = '0', '0', 0
+local below, overflows, negatives, groups_now = '0', '0', '0', 0
 local now = millis()
 
 do
@@ -106,7 +108,7 @@ end
 for _, w in ipairs(windows) do
   local n = #w.groups
   if n > 0 and (w.ns < floor or (w.entry and w.entry.state == 'lost')) then
-    for g = 1, n do below = add(below, w.deltas[(g - 1) * width[kind] + 1]) end
+    for g = 1, n do below = add(below, w.images[g]) end
   elseif n > 0 then
     local olds = {}
     if w.entry then
@@ -116,16 +118,27 @@ for _, w in ipairs(windows) do
       w.new = true
       unclosed[w.start] = w.ns
     end
-    w.states, w.texts, w.dirty, w.touched = {}, {}, true, true
+    w.states, w.texts, w.emptied, w.dirty, w.touched = {}, {}, {}, true, true
     for g = 1, n do
       local old = olds[g]
-      if not old then w.entry.groups = w.entry.groups + 1 end
       local state, text = merge[kind](old, w.deltas, (g - 1) * width[kind] + 1, scale)
       if not state then return {'CORRUPT', 'a group of window ' .. w.start} end
       if state == OVERFLOW and old ~= OVERFLOW then overflows = add(overflows, '1') end
-      w.states[2 * g - 1], w.states[2 * g] = w.groups[g], state
-      w.texts[2 * g - 1], w.texts[2 * g] = w.groups[g], text
+      local rows = string.match(state, '^%-?%d+')
+      if rows == '0' then -- no row is left
+        if old then
+          w.entry.groups = w.entry.groups - 1
+          w.emptied[#w.emptied + 1] = w.groups[g]
+        end
+      else
+        if not old then w.entry.groups = w.entry.groups + 1 end
+        if string.byte(state, 1) == 45 and (not old or string.byte(old, 1) ~= 45) then negatives = add(negatives, '1') end
+        local k = #w.states
+        w.states[k + 1], w.states[k + 2] = w.groups[g], state
+        w.texts[k + 1], w.texts[k + 2] = w.groups[g], text
+      end
     end
+    w.kept = #w.states / 2
     if ordered and not read_values(w) then return {'CORRUPT', 'a value of window ' .. w.start} end
     groups_now = w.entry.groups
     if w.entry.groups > maxgroups then
@@ -135,6 +148,12 @@ for _, w in ipairs(windows) do
       return {'STOPPED', int(maxgroups), w.start}
     end
   end
+end
+
+if maxopen > 0 then
+  local open, last = 0, 0
+  for _, ns in pairs(unclosed) do open, last = open + 1, math.max(last, ns) end
+  if open > maxopen then return {'WINDOWS', int(maxopen), int(last)} end
 end
 
 -- 4. Watermarks of all partitions, as they will be stored.
@@ -288,15 +307,17 @@ for _, w in ipairs(windows) do
     if w.new then redis.call('UNLINK', w.a, w.w, w.meta, w.o) end
     if w.gone then redis.call('UNLINK', w.a, w.o) end
     if w.touched then
+      chunks('HDEL', w.a, w.emptied)
+      chunks('HDEL', w.w, w.emptied)
       hset(w.a, w.states)
       if ordered then
         order_values(w)
-        for g = 1, #w.groups do
+        for g = 1, w.kept do
           local state = w.states[2 * g]
           if state ~= OVERFLOW and string.sub(state, -2) ~= ' 0' then
-            local text = extreme(w, kind, w.groups[g], true)
-            if not text then return {'CORRUPT', 'the values of window ' .. w.start} end
-            w.texts[2 * g] = text
+            local text = extreme(w, kind, w.states[2 * g - 1], not retract)
+            if not text and string.byte(state, 1) ~= 45 then return {'CORRUPT', 'the values of window ' .. w.start} end
+            w.texts[2 * g] = text or 'null'
           end
         end
       end
@@ -320,7 +341,8 @@ for _, s in ipairs(steps) do
 end
 local totals = {closed = add(stored.closed or '0', int(closed)), incomplete = add(stored.incomplete or '0', int(incomplete)),
                 late = add(stored.late or '0', late), dropped = add(stored.dropped or '0', dropped),
-                below = add(stored.below or '0', below), overflows = add(stored.overflows or '0', overflows)}
+                below = add(stored.below or '0', below), overflows = add(stored.overflows or '0', overflows),
+                skipped = add(stored.skipped or '0', skipped), negatives = add(stored.negatives or '0', negatives)}
 for f, v in pairs(totals) do put(f, v) end
 put('unclosed', starts_text(unclosed))
 hset(S, set)
@@ -332,6 +354,6 @@ redis.call('PEXPIRE', S, state_ttl)
 redis.call('HDEL', S, 'open')
 
 local reply = {'OK', int(watermark), int(floor), totals.closed, totals.incomplete, totals.late, totals.dropped,
-               totals.below, totals.overflows, int(groups_now)}
+               totals.below, totals.overflows, totals.skipped, totals.negatives, int(groups_now)}
 for i = 1, need_count do reply[#reply + 1] = need[i] end
 return reply
