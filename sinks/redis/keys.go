@@ -32,6 +32,8 @@ func (k keys) generations() string { return k.base + "gen" }
 func (k keys) state() string       { return k.base + "s:" + k.gen }
 func (k keys) windows() string     { return k.pub + "windows" }
 
+func (k keys) events() string { return k.base + "events" }
+
 func (k keys) accumulators(start string) string { return k.base + "a:" + k.gen + ":" + start }
 func (k keys) values(start string) string       { return k.pub + "w:" + start }
 func (k keys) meta(start string) string         { return k.pub + "meta:" + start }

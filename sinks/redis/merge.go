@@ -42,14 +42,14 @@ func (t *table) merge(ctx context.Context, d *windowing.Deltas, need []string) (
 // batch builds the keys and arguments of the flush script. They are valid
 // until the next call.
 func (t *table) batch(d *windowing.Deltas, need []string) (names []string, args []any) {
-	names = append(t.names[:0], t.keys.generations(), t.keys.state(), t.keys.windows())
+	names = append(t.names[:0], t.keys.generations(), t.keys.state(), t.keys.windows(), t.keys.events())
 	m := t.m
 	args = append(t.args[:0],
 		m.Generation(), string(t.role), m.Aggregate().Kind(),
 		m.Aggregate().Scale(), t.size(), m.MaxGroups,
 		m.Lateness.Microseconds(), m.WaitForShards.Microseconds(), m.Retain.Microseconds(),
 		millis(t.windowTTL()), millis(t.stateTTL()), m.Partitions, t.shards(),
-		d.Counts.Late, d.Counts.Dropped, d.Counts.Skipped, boolean(m.Rows == windowing.Latest), maxOpen(m), len(d.Steps))
+		d.Counts.Late, d.Counts.Dropped, d.Counts.Skipped, boolean(m.Rows == windowing.Latest), maxOpen(m), t.maxEvents(), len(d.Steps))
 	for i := range d.Steps {
 		args = appendStep(args, &d.Steps[i])
 	}
@@ -89,6 +89,15 @@ func maxOpen(m *windowing.Metric) int {
 		return 0
 	}
 	return maxDated
+}
+
+// minEvents is how many events are kept at least.
+const minEvents = 1_000
+
+// maxEvents is about how many publications of windows are kept: two for each
+// window.
+func (t *table) maxEvents() int64 {
+	return max(minEvents, 2*int64(t.m.Retain/t.m.Size))
 }
 
 func boolean(b bool) string {
@@ -154,9 +163,9 @@ func (t *table) gap(ctx context.Context, p int32, from, to windowing.Position, f
 	if err != nil {
 		return explain("list windows", err)
 	}
-	names := []string{t.keys.state(), t.keys.windows()}
+	names := []string{t.keys.state(), t.keys.windows(), t.keys.events()}
 	args := []any{
-		t.m.Generation(), t.size(), floor, millis(t.windowTTL()), millis(t.stateTTL()), t.m.Partitions, t.shards(),
+		string(t.role), t.maxEvents(), t.m.Generation(), t.size(), floor, millis(t.windowTTL()), millis(t.stateTTL()), t.m.Partitions, t.shards(),
 		int(p), positionText(from), positionText(to), 0,
 	}
 	at := len(args) - 1
@@ -219,8 +228,8 @@ func (t *table) promote(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, explain("list windows", err)
 	}
-	names := []string{t.keys.generations(), t.keys.state(), old.state(), t.keys.windows(), old.windows()}
-	args := []any{t.m.Generation(), t.other, millis(t.stateTTL()), len(mine)}
+	names := []string{t.keys.generations(), t.keys.state(), old.state(), t.keys.windows(), old.windows(), old.events()}
+	args := []any{t.m.Generation(), t.other, millis(t.stateTTL()), t.maxEvents(), t.size(), len(mine)}
 	for _, start := range mine {
 		names = append(names, t.keys.values(start), t.keys.meta(start), old.values(start), old.meta(start))
 		args = append(args, start)

@@ -307,6 +307,7 @@ func (s *schedule) checkClosed(m *windowing.Metric) {
 		s.b.Fatal(err)
 	}
 	ahead := s.ahead(m, st)
+	_, announced := s.b.events(m.Name)
 	for _, info := range infos {
 		start := info.Start.Unix()
 		if info.Complete {
@@ -331,6 +332,9 @@ func (s *schedule) checkClosed(m *windowing.Metric) {
 				s.b.Fatalf("metric %s: revision %d of window %d has two contents: %s and %s\n%s", m.Name, w.Revision, start, before, content, s.story())
 			}
 			s.published[key] = content
+			if got := announced[fmt.Sprint(start)]; got != fmt.Sprint(w.Revision) {
+				s.b.Fatalf("metric %s: window %d has revision %d, and its last event says %q\n%s", m.Name, start, w.Revision, got, s.story())
+			}
 		}
 	}
 }

@@ -1,15 +1,15 @@
 -- Merges the deltas of one metric, or nothing of them.
--- KEYS: generations, bookkeeping, list of windows, then for each window its
+-- KEYS: generations, bookkeeping, list of windows, events, then for each window its
 -- accumulators, public values, public description and ordered values.
 
-local G, S, Z = KEYS[1], KEYS[2], KEYS[3]
+local G, S, Z, E = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local gen, role, kind = arg(), arg(), arg()
 local scale, size, maxgroups = num(), num(), num()
 local lateness, wait, retain = num(), num(), num()
 local window_ttl, state_ttl = arg(), arg()
 local partitions, shards = arg(), arg()
 local late, dropped, skipped = arg(), arg(), arg()
-local retract, maxopen = arg() == '1', num()
+local retract, maxopen, maxevents = arg() == '1', num(), arg()
 
 local ordered = kind == 'min' or kind == 'max'
 
@@ -23,7 +23,7 @@ local windows, by_start = {}, {}
 for i = 1, num() do
   local w = {start = arg(), groups = {}, images = {}, deltas = {}, values = {}}
   w.ns = tonumber(w.start)
-  w.a, w.w, w.meta, w.o = KEYS[4 * i], KEYS[4 * i + 1], KEYS[4 * i + 2], KEYS[4 * i + 3]
+  w.a, w.w, w.meta, w.o = KEYS[4 * i + 1], KEYS[4 * i + 2], KEYS[4 * i + 3], KEYS[4 * i + 4]
   for g = 1, num() do
     w.groups[g], w.images[g] = arg(), arg()
     for _ = 1, width[kind] do w.deltas[#w.deltas + 1] = arg() end
@@ -37,7 +37,7 @@ for i = 1, num() do
 end
 
 -- 1. Types: nothing may fail once writing has begun.
-local wrong = wrongtype(G, 'hash') or wrongtype(S, 'hash') or wrongtype(Z, 'zset')
+local wrong = wrongtype(G, 'hash') or wrongtype(S, 'hash') or wrongtype(Z, 'zset') or wrongtype(E, 'stream')
 for _, w in ipairs(windows) do
   wrong = wrong or wrongtype(w.a, 'hash') or wrongtype(w.w, 'hash') or wrongtype(w.meta, 'hash') or
           wrongtype(w.o, 'zset')
@@ -256,11 +256,14 @@ for start, ns in pairs(unclosed) do
     end
   end
 end
+local published = {}
 for _, w in ipairs(windows) do
   if w.entry and w.entry.state ~= 'lost' and (w.publish or (w.touched and w.entry.state ~= 'open')) then
     publish_entry(w.entry, now)
+    published[#published + 1] = w
   end
 end
+table.sort(published, function(a, b) return a.ns < b.ns end)
 
 -- 6. Expiry: the floor rises as far as the windows below it can be deleted here.
 local dead, expired = {}, 0
@@ -332,6 +335,11 @@ for _, w in ipairs(windows) do
     put('w:' .. w.start, entry_text(w.entry))
   end
 end
+if role == 'current' then
+  for _, w in ipairs(published) do
+    if not w.dead then announce(E, maxevents, w.entry, w.start, w.ns + size) end
+  end
+end
 for _, s in ipairs(steps) do
   if s.to ~= '' then
     put('p:' .. s.p, s.to)
@@ -349,6 +357,7 @@ hset(S, set)
 if stored.stopped then redis.call('HDEL', S, 'stopped') end
 if role == 'current' and not current then redis.call('HSET', G, 'v', FORMAT, 'current', gen) end
 redis.call('PEXPIRE', Z, window_ttl)
+redis.call('PEXPIRE', E, window_ttl)
 redis.call('PEXPIRE', G, state_ttl)
 redis.call('PEXPIRE', S, state_ttl)
 redis.call('HDEL', S, 'open')

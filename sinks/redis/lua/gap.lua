@@ -1,9 +1,10 @@
 -- Moves a position that the log no longer has to the log's first offset, and
 -- gives up the windows that the missing records may have touched.
--- KEYS: bookkeeping, list of windows, then for each window its accumulators,
+-- KEYS: bookkeeping, list of windows, events, then for each window its accumulators,
 -- public values, public description and ordered values.
 
-local S, Z = KEYS[1], KEYS[2]
+local S, Z, E = KEYS[1], KEYS[2], KEYS[3]
+local role, maxevents = arg(), arg()
 local gen, size, floor = arg(), num(), num()
 local window_ttl, state_ttl = arg(), arg()
 local partitions, shards = arg(), arg()
@@ -11,12 +12,12 @@ local p, from, to = arg(), arg(), arg()
 
 local windows, by_start = {}, {}
 for i = 1, num() do
-  local w = {start = arg(), a = KEYS[4 * i - 1], w = KEYS[4 * i], meta = KEYS[4 * i + 1], o = KEYS[4 * i + 2]}
+  local w = {start = arg(), a = KEYS[4 * i], w = KEYS[4 * i + 1], meta = KEYS[4 * i + 2], o = KEYS[4 * i + 3]}
   w.ns = tonumber(w.start)
   windows[i], by_start[w.start] = w, w
 end
 
-local wrong = wrongtype(S, 'hash') or wrongtype(Z, 'zset')
+local wrong = wrongtype(S, 'hash') or wrongtype(Z, 'zset') or wrongtype(E, 'stream')
 for _, w in ipairs(windows) do
   wrong = wrong or wrongtype(w.a, 'hash') or wrongtype(w.meta, 'hash')
 end
@@ -62,6 +63,7 @@ for _, w in ipairs(lost) do
   redis.call('HSET', w.meta, unpack(meta_list(w.entry, w.ns, size, gen)))
   redis.call('PEXPIRE', w.meta, window_ttl)
   redis.call('HSET', S, 'w:' .. w.start, entry_text(w.entry))
+  if role == 'current' then announce(E, maxevents, w.entry, w.start, w.ns + size) end
   unclosed[w.start] = nil
 end
 redis.call('HSET', S, 'v', FORMAT, 'partitions', partitions, 'shards', shards, 'floor', int(floor),
