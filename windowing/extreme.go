@@ -13,8 +13,10 @@ import (
 type extreme struct {
 	name, column string
 	order        order
-	scale        int
-	number       bool
+	// kind names the order, and belongs to the identity: order texts of two
+	// kinds must never meet in one set.
+	kind  string
+	scale int
 }
 
 var _ Aggregate = extreme{}
@@ -28,11 +30,11 @@ func newMin(c *change.Column) (Aggregate, error) { return newExtreme("min", c) }
 func newMax(c *change.Column) (Aggregate, error) { return newExtreme("max", c) }
 
 func newExtreme(name string, c *change.Column) (Aggregate, error) {
-	o := orderOf(c.Type)
+	o, kind := orderOf(c.Type)
 	if o == nil {
 		return nil, fmt.Errorf("%s(%s): column is %s, want a number, a date or time, or text", name, c.Name, c.Type)
 	}
-	e := extreme{name: name, column: c.Name, order: o, number: numbers[c.Type]}
+	e := extreme{name: name, column: c.Name, order: o, kind: kind}
 	if c.Type == change.Decimal {
 		e.scale = c.Scale
 	}
@@ -42,7 +44,9 @@ func newExtreme(name string, c *change.Column) (Aggregate, error) {
 func (e extreme) Kind() string   { return e.name }
 func (e extreme) Column() string { return e.column }
 func (e extreme) Scale() int     { return e.scale }
-func (e extreme) String() string { return e.name + "(" + e.column + ")/" + strconv.Itoa(e.scale) }
+func (e extreme) String() string {
+	return e.name + "(" + e.column + ")/" + e.kind + "/" + strconv.Itoa(e.scale)
+}
 
 func (e extreme) Fold(c *Cell, value []byte, sign int) error {
 	c.Rows += int64(sign)
@@ -76,7 +80,7 @@ func (e extreme) appendOrder(dst, value []byte) ([]byte, error) {
 // public is the public text of a value: a number goes without the quotes that
 // a view may give it.
 func (e extreme) public(value []byte) []byte {
-	if e.number {
+	if e.kind == "exact" {
 		return inside(value)
 	}
 	return value

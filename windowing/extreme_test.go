@@ -14,7 +14,8 @@ import (
 // ordered returns the order text of a value, and fails the test on an error.
 func ordered(t *testing.T, kind change.Type, scale int, value string) string {
 	t.Helper()
-	text, err := orderOf(kind)(nil, []byte(value), scale)
+	o, _ := orderOf(kind)
+	text, err := o(nil, []byte(value), scale)
 	if err != nil {
 		t.Fatalf("order of %s %s: %v", kind, value, err)
 	}
@@ -65,12 +66,13 @@ func TestOrder_RefusesWhatIsNoValueOfTheType(t *testing.T) {
 	for kind, value := range map[change.Type]string{
 		change.Int: `"x"`, change.Double: "abc", change.Date: `"1"`, change.Time: `"1:x"`, change.Text: "5",
 	} {
-		if got, err := orderOf(kind)(nil, []byte(value), 0); err == nil {
+		o, _ := orderOf(kind)
+		if got, err := o(nil, []byte(value), 0); err == nil {
 			t.Errorf("%s %s: got %q, want an error", kind, value, got)
 		}
 	}
 	for _, kind := range []change.Type{change.JSON, change.Bytes, change.Geometry, change.Vector, change.Bool} {
-		if orderOf(kind) != nil {
+		if o, _ := orderOf(kind); o != nil {
 			t.Errorf("%s has an order", kind)
 		}
 	}
@@ -108,5 +110,21 @@ func TestFold_RefusesAValueThatIsTooLong(t *testing.T) {
 	}
 	if d := f.Cut(); len(d.Windows) != 0 || d.Steps[0].To.Offset != 0 {
 		t.Errorf("got %+v, want nothing of the record", d)
+	}
+}
+
+func TestMetric_GenerationChangesWithTheOrderOfItsValues(t *testing.T) {
+	d := compile(t, func(d *Definition) { d.GroupBy = nil }).Definition
+	d.Aggregate = "min(v)"
+	seen := map[string]change.Type{}
+	for _, kind := range []change.Type{change.Int, change.Double, change.Date, change.Time, change.Text} {
+		m, err := Compile(d, []change.Column{{Name: "v", Type: kind}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other, twice := seen[m.Generation()]; twice {
+			t.Errorf("%s and %s are one generation", kind, other)
+		}
+		seen[m.Generation()] = kind
 	}
 }

@@ -22,31 +22,27 @@ import (
 //	text          its UTF-8, whatever the collation of the column
 type order func(dst, value []byte, scale int) ([]byte, error)
 
-// numbers are the types whose values a view may quote, and which are shown
-// without the quotes.
-var numbers = map[change.Type]bool{change.Decimal: true, change.Int: true, change.Uint: true, change.Bit: true, change.Year: true}
-
 // Errors of orders.
 var (
 	errNotNumber = errors.New("not a number")
 	errNotMoment = errors.New("not a date or time")
 )
 
-// orderOf returns the order of a type, or nil when it has none.
-func orderOf(t change.Type) order {
+// orderOf returns the order of a type and its name, or nil when it has none.
+func orderOf(t change.Type) (order, string) {
 	switch t {
 	case change.Decimal, change.Int, change.Uint, change.Bit, change.Year:
-		return orderExact
+		return orderExact, "exact"
 	case change.Float, change.Double:
-		return orderDouble
+		return orderDouble, "double"
 	case change.Date, change.DateTime, change.Timestamp:
-		return orderMoment
+		return orderMoment, "moment"
 	case change.Time:
-		return orderTime
+		return orderTime, "time"
 	case change.Text, change.Enum, change.Set:
-		return orderText
+		return orderText, "text"
 	}
-	return nil
+	return nil, ""
 }
 
 // inside returns what is between the quotes of a JSON string, or value itself.

@@ -219,5 +219,8 @@ func TestLatest_EqualsGroupByWhateverHappensToRedis(t *testing.T) {
 	if err := s.negatives(client); err != nil {
 		t.Error(err)
 	}
+	if code, stdout, stderr := tailwater(t, 2*time.Minute, "verify", "--only", "windows", p.config); code != 0 || !strings.Contains(stdout, "compared with") {
+		t.Errorf("verify: exit code %d\n%s%s", code, stdout, stderr)
+	}
 	l.drain()
 }

@@ -126,13 +126,14 @@ func (k *kind) compare(b *bench, l *fakeLog, want map[string]string) {
 func TestExtreme_LostOrderIsALostWindow(t *testing.T) {
 	onBoth(t, func(b *bench) {
 		l := newFakeLog(1)
-		m := b.metric(func(d *windowing.Definition) { oneShard(d); d.Aggregate = "max(amount)" })
+		m := b.metric(func(d *windowing.Definition) { oneShard(d); dated(d); d.Aggregate = "max(amount)" })
 		s0 := l.shard("00")
-		s0.event(0, 101, `"city":"Pune","amount":9`)
+		s0.beat(50)
+		s0.event(0, 101, `"id":1,"city":"Pune","amount":9,"at":`+datetime(101))
 		h := b.hand(l, m)
 		h.sync()
 		b.client.Del(context.Background(), h.r.t.keys.ordered("100"))
-		s0.event(0, 102, `"city":"Pune","amount":1`)
+		s0.op(0, "u", 102, `"id":1,"city":"Pune","amount":1,"at":`+datetime(101)+`,"_old":{"amount":9}`)
 		h.foldAll()
 		h.flush()
 		if got, want := describe(b.window(m, 100)), "lost incomplete"; got != want {
@@ -144,13 +145,16 @@ func TestExtreme_LostOrderIsALostWindow(t *testing.T) {
 func TestExtreme_ValuesThatDoNotAgreeRebuildTheMetric(t *testing.T) {
 	onBoth(t, func(b *bench) {
 		l := newFakeLog(1)
-		m := b.metric(func(d *windowing.Definition) { oneShard(d); d.Aggregate = "max(amount)" })
+		m := b.metric(func(d *windowing.Definition) { oneShard(d); dated(d); d.Aggregate = "max(amount)" })
 		s0 := l.shard("00")
-		s0.event(0, 101, `"city":"Pune","amount":9`)
+		s0.beat(50)
+		s0.event(0, 101, `"id":1,"city":"Pune","amount":9,"at":`+datetime(101))
+		s0.event(0, 101, `"id":2,"city":"Pune","amount":1,"at":`+datetime(101))
 		h := b.hand(l, m)
 		h.sync()
-		b.client.HDel(context.Background(), h.r.t.keys.accumulators("100"), "[\"Pune\"]\x001"+"03900")
-		s0.event(0, 102, `"city":"Pune","amount":1`)
+		b.client.ZRem(context.Background(), h.r.t.keys.ordered("100"), "[\"Pune\"]\x00103100")
+		b.client.HDel(context.Background(), h.r.t.keys.accumulators("100"), "[\"Pune\"]\x00103100")
+		s0.op(0, "d", 102, `"id":1,"city":"Pune","amount":9,"at":`+datetime(101))
 		h.foldAll()
 		if err := h.tryFlush(); err == nil {
 			b.Fatal("a value without its count was taken")

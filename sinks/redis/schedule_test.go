@@ -113,6 +113,9 @@ func (s *schedule) fill() {
 	rows := []*history{{rng: s.rng}, {rng: s.rng}}
 	now := []float64{100 + s.rng.Float64()*4, 100 + s.rng.Float64()*4}
 	silent, from, length := s.rng.IntN(5), 2+s.rng.IntN(4), 1+s.rng.IntN(4)
+	for _, sh := range shards {
+		sh.beat(85) // rows that are taken back are kept from behind this on
+	}
 	for step := range 8 {
 		for i, sh := range shards {
 			if i == silent && step >= from && step < from+length {

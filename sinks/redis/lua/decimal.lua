@@ -140,17 +140,3 @@ function merge.avg(old, d, i, scale)
   if #values > SHORT then return OVERFLOW, OVERFLOW end
   return state, average(sum, values, scale)
 end
-
--- The text of min and max is known only when the values are written.
-function merge.min(old, d, i)
-  local rows, values = d[i], d[i + 1]
-  if old then
-    if old == OVERFLOW then return OVERFLOW, OVERFLOW end
-    local r, v = string.match(old, '^(%-?%d+) (%-?%d+)$')
-    if not r then return end
-    rows, values = add(r, rows), add(v, values)
-  end
-  if #rows > COUNT_DIGITS then return OVERFLOW, OVERFLOW end
-  return rows .. ' ' .. values, 'null'
-end
-merge.max = merge.min

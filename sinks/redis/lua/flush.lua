@@ -96,7 +96,7 @@ do
       if not w.entry then return {'CORRUPT', 'field ' .. names[i]} end
       -- An evicted or expired window is lost, never half of itself.
       if w.entry.state ~= 'lost' and w.entry.groups > 0 and
-         (redis.call('EXISTS', w.a) + redis.call('EXISTS', w.w) < 2 or ordered and redis.call('EXISTS', w.o) == 0) then
+         (redis.call('EXISTS', w.a) + redis.call('EXISTS', w.w) < 2 or ordered and retract and redis.call('EXISTS', w.o) == 0) then
         w.entry.state, w.entry.complete, w.entry.missing = 'lost', '0', '-'
         w.gone, w.dirty = true, true
         unclosed[w.start] = nil
@@ -118,10 +118,16 @@ for _, w in ipairs(windows) do
       w.new = true
       unclosed[w.start] = w.ns
     end
-    w.states, w.texts, w.emptied, w.dirty, w.touched = {}, {}, {}, true, true
+    w.states, w.texts, w.emptied, w.ask, w.dirty, w.touched = {}, {}, {}, {}, true, true
+    if ordered and retract and not read_values(w) then return {'CORRUPT', 'a value of window ' .. w.start} end
     for g = 1, n do
-      local old = olds[g]
-      local state, text = merge[kind](old, w.deltas, (g - 1) * width[kind] + 1, scale)
+      local old, at = olds[g], (g - 1) * width[kind] + 1
+      local state, text, ask
+      if ordered then
+        state, text, ask = merge_values(kind, old, w.deltas[at], w.deltas[at + 1], w.values[g])
+      else
+        state, text = merge[kind](old, w.deltas, at, scale)
+      end
       if not state then return {'CORRUPT', 'a group of window ' .. w.start} end
       if state == OVERFLOW and old ~= OVERFLOW then overflows = add(overflows, '1') end
       local rows = string.match(state, '^%-?%d+')
@@ -136,10 +142,9 @@ for _, w in ipairs(windows) do
         local k = #w.states
         w.states[k + 1], w.states[k + 2] = w.groups[g], state
         w.texts[k + 1], w.texts[k + 2] = w.groups[g], text
+        if ask then w.ask[#w.ask + 1] = k + 2 end
       end
     end
-    w.kept = #w.states / 2
-    if ordered and not read_values(w) then return {'CORRUPT', 'a value of window ' .. w.start} end
     groups_now = w.entry.groups
     if w.entry.groups > maxgroups then
       redis.call('HSET', S, 'v', FORMAT, 'partitions', partitions, 'shards', shards,
@@ -312,18 +317,14 @@ for _, w in ipairs(windows) do
     if w.touched then
       chunks('HDEL', w.a, w.emptied)
       chunks('HDEL', w.w, w.emptied)
-      hset(w.a, w.states)
-      if ordered then
+      if ordered and retract then
         order_values(w)
-        for g = 1, w.kept do
-          local state = w.states[2 * g]
-          if state ~= OVERFLOW and string.sub(state, -2) ~= ' 0' then
-            local text = extreme(w, kind, w.states[2 * g - 1], not retract)
-            if not text and string.byte(state, 1) ~= 45 then return {'CORRUPT', 'the values of window ' .. w.start} end
-            w.texts[2 * g] = text or 'null'
-          end
+        for _, k in ipairs(w.ask) do
+          w.states[k], w.texts[k] = find_best(w, kind, w.states[k - 1], w.states[k])
+          if not w.states[k] then return {'CORRUPT', 'the values of window ' .. w.start} end
         end
       end
+      hset(w.a, w.states)
       hset(w.w, w.texts)
     end
     redis.call('HSET', w.meta, unpack(meta_list(w.entry, w.ns, size, gen)))
