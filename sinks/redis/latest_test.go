@@ -137,6 +137,40 @@ func TestLatest_ARowTakenBackThatNeverCameIsAnAlarm(t *testing.T) {
 	})
 }
 
+func TestLatest_ANewShardsOlderRowsAreOutOfItsWindows(t *testing.T) {
+	onBoth(t, func(b *bench) {
+		l := newFakeLog(1)
+		one := b.metric(func(d *windowing.Definition) { oneShard(d); dated(d); d.Aggregate = "count()" })
+		two := b.metric(func(d *windowing.Definition) {
+			dated(d)
+			d.Partitions, d.Aggregate = 1, "count()"
+		})
+		s0, s1 := l.shard("00"), l.shard("01")
+		s0.beat(50)
+		s0.op(0, "c", 101, `"id":1,"city":"a","at":`+datetime(101))
+		s0.op(0, "c", 125, `"id":2,"city":"a","at":`+datetime(125))
+		b.hand(l, one).sync()
+		h := b.hand(l, two)
+		if err := h.tryLoad(); err == nil {
+			b.Fatal("the new shard was taken in before it was heard")
+		}
+		s1.beat(115)
+		s1.op(0, "d", 126, `"id":1,"city":"a","at":`+datetime(101)) // older than what the log has of the shard
+		s1.op(0, "c", 126, `"id":2,"city":"a","at":`+datetime(126))
+		h.sync()
+		if got := b.window(two, 120).Values[`["a"]`]; got != "2" {
+			b.Errorf("window of both shards: got %q, want 2", got)
+		}
+		if w := b.window(two, 100); w.State != StateLost || w.Values[`["a"]`] != "1" {
+			b.Errorf("window that lacks the shard's older rows: got %+v, want it lost and as it was", w)
+		}
+		if s := h.r.snapshot(time.Now()); s.Negatives != 0 || s.Below != 1 {
+			b.Errorf("got %d negatives and %d below, want 0 and 1", s.Negatives, s.Below)
+		}
+		checkExact(b, b.store, l, two)
+	})
+}
+
 func TestDated_TooManyOpenWindowsStopTheMetric(t *testing.T) {
 	onBoth(t, func(b *bench) {
 		l := newFakeLog(1)

@@ -156,22 +156,31 @@ func (t *table) call(ctx context.Context, verb string, sc *goredis.Script, names
 // errNeed means that a script saw windows whose keys it was not given.
 var errNeed = errors.New("windows appeared in between")
 
-// gap moves the position of a partition to the first offset of the log, if the
-// store still holds from, and gives up the windows below floor.
-func (t *table) gap(ctx context.Context, p int32, from, to windowing.Position, floor int64) error {
+// crossing moves the position of a partition, and gives up the windows below a
+// floor. One that moves nothing only raises the floor.
+type crossing struct {
+	p        int32
+	from, to windowing.Position
+	floor    int64
+	// shards is the stored list of shards.
+	shards string
+}
+
+// gap makes a crossing if the store still holds its from.
+func (t *table) gap(ctx context.Context, c crossing) error {
 	starts, err := t.s.client.ZRange(ctx, t.keys.windows(), 0, -1).Result()
 	if err != nil {
 		return explain("list windows", err)
 	}
 	names := []string{t.keys.state(), t.keys.windows(), t.keys.events()}
 	args := []any{
-		string(t.role), t.maxEvents(), t.m.Generation(), t.size(), floor, millis(t.windowTTL()), millis(t.stateTTL()), t.m.Partitions, t.shards(),
-		int(p), positionText(from), positionText(to), 0,
+		string(t.role), t.maxEvents(), t.m.Generation(), t.size(), c.floor, millis(t.windowTTL()), millis(t.stateTTL()), t.m.Partitions, c.shards,
+		int(c.p), positionText(c.from), positionText(c.to), 0,
 	}
 	at := len(args) - 1
 	n := 0
 	for _, start := range starts {
-		if s, err := strconv.ParseInt(start, 10, 64); err != nil || s >= floor {
+		if s, err := strconv.ParseInt(start, 10, 64); err != nil || s >= c.floor {
 			continue
 		}
 		n++

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -229,12 +230,48 @@ func (r *runner) load(ctx context.Context) error {
 		if r.sharded {
 			return fmt.Errorf("%w: %s, want %s; start every process with the same configuration", errShards, st.shards, r.t.shards())
 		}
+		if err := r.admit(ctx, st); err != nil {
+			return err
+		}
 		if err := r.t.setShards(ctx, st); err != nil {
 			return err
 		}
 	}
 	r.sharded = true
 	return r.start(ctx, st)
+}
+
+// admit prepares rows: latest for new shards: their rows are older than what
+// the log has of them, so the floor rises above the watermarks first heard of
+// them. It fails while one was not heard.
+func (r *runner) admit(ctx context.Context, st *stored) error {
+	m := r.t.m
+	known := strings.Fields(st.shards)
+	fresh := slices.DeleteFunc(slices.Clone(m.Shards), func(s string) bool { return slices.Contains(known, s) })
+	if m.Rows != windowing.Latest || len(fresh) == 0 {
+		return nil
+	}
+	bounds, err := r.o.Source.Bounds(ctx, m.Topic)
+	if err != nil {
+		return fmt.Errorf("look at topic %s: %w", m.Topic, err)
+	}
+	for p, at := range st.positions {
+		if at.Incarnation == "" || p >= len(bounds) {
+			continue
+		}
+		first, silent, err := firstHeard(ctx, r.o.Source, stream.TopicPartition{Topic: m.Topic, Partition: int32(p)}, bounds[p].First, bounds[p].Next, fresh)
+		if err != nil {
+			return err
+		}
+		if len(silent) > 0 {
+			return fmt.Errorf("metric %s waits: new shards %v were not heard in partition %d, so it is unknown which windows have all of their rows", m.Name, silent, p)
+		}
+		floor := windowing.GapFloor(first, m.WriteDelay.Microseconds(), r.t.size())
+		if err := r.t.gap(ctx, crossing{int32(p), at, at, floor, st.shards}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *runner) learnRole(ctx context.Context) error {
@@ -320,7 +357,7 @@ func (r *runner) cross(ctx context.Context, p int32, at, to windowing.Position, 
 		return windowing.Position{}, nil
 	}
 	floor := windowing.GapFloor(first, m.WriteDelay.Microseconds(), r.t.size())
-	if err := r.t.gap(ctx, p, at, to, floor); err != nil {
+	if err := r.t.gap(ctx, crossing{p, at, to, floor, r.t.shards()}); err != nil {
 		return windowing.Position{}, err
 	}
 	r.o.Logger.Warn("what was before the stream's first record is not known: older windows are not kept", "metric", m.Name, "partition", p, "below", time.Unix(floor, 0).UTC())

@@ -68,8 +68,8 @@ for _, w in ipairs(lost) do
 end
 redis.call('HSET', S, 'v', FORMAT, 'partitions', partitions, 'shards', shards, 'floor', int(floor),
            'unclosed', starts_text(unclosed), 'p:' .. p, to)
-redis.call('HDEL', S, 'm:' .. p, 'k:' .. p)
-if from ~= '' or not string.find(to, ' 0$') then redis.call('HINCRBY', S, 'gaps', 1) end
+if from ~= to then redis.call('HDEL', S, 'm:' .. p, 'k:' .. p) end
+if from ~= to and (from ~= '' or not string.find(to, ' 0$')) then redis.call('HINCRBY', S, 'gaps', 1) end
 redis.call('PEXPIRE', S, state_ttl)
 redis.call('HDEL', S, 'open')
 return {'OK', int(floor), int(#lost)}
