@@ -2,6 +2,8 @@ package windowing
 
 import "strconv"
 
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
 // count is count(): the number of rows.
 type count struct{}
 
@@ -17,10 +19,6 @@ func (count) Fold(c *Cell, _ []byte, sign int) error {
 	return nil
 }
 
-func (count) AppendDelta(args []any, c *Cell) []any {
-	return append(args, strconv.FormatInt(c.Rows, 10))
-}
-
-func (count) AppendText(dst []byte, c *Cell) []byte {
-	return strconv.AppendInt(dst, c.Rows, 10)
+func (count) AppendDelta(args []any, g *GroupDelta) []any {
+	return append(args, itoa(g.Cell.Rows))
 }

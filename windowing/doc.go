@@ -9,10 +9,14 @@
 //
 //   - A window is half open, [start, start+size), aligned to the Unix epoch in
 //     UTC. Its start in seconds names it.
-//   - The time of an event is its commit time, _ts_us.
+//   - The time of an event is its commit time, _ts_us, or that of a DATE,
+//     DATETIME or TIMESTAMP column, which count as UTC. An image whose column is
+//     NULL, no date, or outside of 1970 to 2255 is skipped and counted.
 //   - The watermark of a partition at an offset is the lowest of the expected
 //     shards' watermarks there, less the metric's lateness. A shard never heard
 //     has none, and then the partition has none.
+//   - A window ends by the watermark, also when a column gives the time: it is
+//     closed when everything committed before its end has been read.
 //   - An event is late when its window had ended, that is end <= watermark of
 //     the event's own partition, before the event's record. This depends on
 //     the log alone.
@@ -22,6 +26,14 @@
 //     delete). A change of a row's key is two events, a delete and a create,
 //     and counts twice. Rows read by a snapshot (_op r) are no changes and are
 //     not counted.
+//   - rows: inserts counts the events with _op c only: rows that entered the
+//     view. A row that comes to meet the view's condition enters it, and so does
+//     one whose key changes, under the new key.
+//   - rows: latest counts the rows as they are: c puts an image into the window
+//     and group that its own columns name, d takes it out, u takes out the image
+//     before, which is the row with the columns of _old over it, and puts in the
+//     one after. The condition is asked for each image by itself. An update that
+//     changes nothing the metric reads does nothing.
 //
 // The legal sequence of a Fold:
 //

@@ -61,10 +61,11 @@ type partition struct {
 	low         int64
 }
 
-// cell is a Cell with its place.
+// cell is a Cell with its place, and its newest value for min and max.
 type cell struct {
 	start int64
 	group uint32
+	last  int32
 	Cell
 }
 
@@ -89,7 +90,9 @@ type Fold struct {
 	text     []byte
 	index    map[place]int32
 	cells    []cell
-	one      Cell
+	out, in  image
+	extreme  *extreme
+	values   values
 	bytes    int
 	counts   Counts
 	observed bool
@@ -109,6 +112,9 @@ func NewFold(m *Metric) *Fold {
 	}
 	for i, s := range m.Shards {
 		f.shards[s] = i
+	}
+	if e, ok := m.aggregate.(extreme); ok {
+		f.extreme, f.values = &e, newValues()
 	}
 	return f
 }
@@ -145,7 +151,9 @@ func (f *Fold) Stopped(p int32) error { return f.parts[p].stopped }
 func (f *Fold) Watermark(p int32) int64 { return f.parts[p].low }
 
 // Full reports whether the batch has reached its bound and must be cut.
-func (f *Fold) Full() bool { return len(f.cells) >= MaxCells || f.bytes >= MaxBytes }
+func (f *Fold) Full() bool {
+	return len(f.cells)+len(f.values.all) >= MaxCells || f.bytes+len(f.values.text) >= MaxBytes
+}
 
 // Add folds one record. Records of a partition must come in offset order and
 // without holes from its position on; those below it are left out. After an
@@ -166,7 +174,7 @@ func (f *Fold) Add(r *stream.Record) error {
 		return err
 	}
 	if ok {
-		if err := f.apply(p, r); err != nil {
+		if err := f.accept(p, r); err != nil {
 			if delete(p.marks, r.Shard); known {
 				p.marks[r.Shard] = before
 			}
@@ -182,9 +190,9 @@ func (f *Fold) refuse(r *stream.Record, err error) error {
 	return &RecordError{f.m.Name, r.Topic, r.Partition, r.Offset, err}
 }
 
-// apply folds an accepted record, then raises the watermark: the record's own
+// accept folds an accepted record, then raises the watermark: the record's own
 // watermark speaks of the records behind it.
-func (f *Fold) apply(p *partition, r *stream.Record) error {
+func (f *Fold) accept(p *partition, r *stream.Record) error {
 	if r.Watermark > MaxMicros {
 		return errBigTime
 	}
@@ -205,7 +213,18 @@ func (f *Fold) apply(p *partition, r *stream.Record) error {
 	return nil
 }
 
-// event folds one event.
+// image is one row image, read and not yet applied.
+type image struct {
+	taken, late bool
+	start       int64
+	group       uint32
+	Cell
+	// order and public are the texts of its value, for min and max.
+	order, public []byte
+}
+
+// event folds one event. Everything is read before anything is applied: a
+// value that cannot be read leaves nothing of its event behind.
 func (f *Fold) event(p *partition, value []byte) error {
 	e := &f.members
 	if err := e.picker.Pick(value, e.raw); err != nil {
@@ -219,38 +238,86 @@ func (f *Fold) event(p *partition, value []byte) error {
 	if err != nil {
 		return err
 	}
-	if op == change.Read {
+	f.out.taken, f.in.taken = false, false
+	counts := f.counts
+	switch {
+	case op == change.Read || f.m.Rows == Inserts && op != change.Create:
 		return nil
+	case f.m.Rows == Latest && op == change.Delete:
+		err = f.read(p, &f.out, micros, -1)
+	case f.m.Rows == Latest && op == change.Update:
+		err = f.update(p, micros)
+	default:
+		err = f.read(p, &f.in, micros, 1)
 	}
+	if err != nil {
+		f.counts = counts
+		return err
+	}
+	f.apply(&f.out, -1)
+	f.apply(&f.in, 1)
+	if f.observed && (f.out.taken || f.in.taken) {
+		f.commits = append(f.commits, micros)
+	}
+	return nil
+}
+
+// update reads both images of an update that changes what the metric reads.
+func (f *Fold) update(p *partition, micros int64) error {
+	e := &f.members
+	differs, err := e.replace()
+	if err != nil || !differs {
+		return err
+	}
+	e.raw, e.before = e.before, e.raw
+	err = f.read(p, &f.out, micros, -1)
+	e.raw, e.before = e.before, e.raw
+	if err != nil {
+		return err
+	}
+	return f.read(p, &f.in, micros, 1)
+}
+
+// read reads the image that the members hold, and whether the metric takes it.
+func (f *Fold) read(p *partition, m *image, micros, sign int64) error {
+	e := &f.members
 	if f.m.where != nil {
 		if ok, err := f.m.where.Eval(e); err != nil || !ok {
 			return err
 		}
 	}
-	start := WindowStart(micros, f.size)
-	late := Ended(start, f.size, p.low-f.late)
-	if late && f.m.OnLate == Drop {
+	if f.m.Time != CommitTime {
+		seconds, ok, err := e.moment()
+		if err != nil {
+			return fmt.Errorf("column %s: %w", f.m.Time, err)
+		}
+		if !ok {
+			f.counts.Skipped++
+			return nil
+		}
+		micros = seconds * 1e6
+	}
+	m.start = WindowStart(micros, f.size)
+	m.late = Ended(m.start, f.size, p.low-f.late)
+	if m.late && f.m.OnLate == Drop {
 		f.counts.Dropped++
 		return nil
 	}
-	group, err := f.group()
-	if err != nil {
+	var err error
+	if m.group, err = f.group(); err != nil {
 		return err
 	}
-	// Into a cell of its own first: a value that cannot be read must not leave
-	// an empty group behind.
-	f.one = Cell{}
-	if err := f.m.aggregate.Fold(&f.one, e.value(), 1); err != nil {
+	m.Cell = Cell{Images: 1}
+	if err := f.m.aggregate.Fold(&m.Cell, e.value(), int(sign)); err != nil {
 		return err
 	}
-	f.cell(start, group).Add(&f.one)
-	f.counts.Events++
-	if late {
-		f.counts.Late++
+	if f.extreme != nil && m.Values != 0 {
+		m.public = f.extreme.public(e.value())
+		if m.order, err = f.extreme.appendOrder(m.order[:0], e.value()); err != nil {
+			return err
+		}
 	}
-	if f.observed {
-		f.commits = append(f.commits, micros)
-	}
+	m.taken = true
 	return nil
 }
 
@@ -270,8 +337,29 @@ func (f *Fold) group() (uint32, error) {
 	return g, nil
 }
 
-// cell returns the cell of a window and group, which is valid until the next call.
-func (f *Fold) cell(start int64, group uint32) *Cell {
+// apply adds an image to its cell, or takes it back.
+func (f *Fold) apply(m *image, sign int64) {
+	if !m.taken {
+		return
+	}
+	f.counts.Events++
+	if m.late {
+		f.counts.Late++
+	}
+	i := f.cell(m.start, m.group)
+	c := &f.cells[i]
+	c.Add(&m.Cell)
+	switch {
+	case f.extreme == nil || m.Values == 0:
+	case f.m.Rows == Latest:
+		c.last = f.values.add(i, c.last, m.order, m.public, sign)
+	default:
+		c.last = f.values.best(*f.extreme, i, c.last, m.order, m.public)
+	}
+}
+
+// cell returns the place of the cell of a window and group.
+func (f *Fold) cell(start int64, group uint32) int32 {
 	at := place{start, group}
 	i, ok := f.index[at]
 	if !ok {
@@ -280,7 +368,7 @@ func (f *Fold) cell(start int64, group uint32) *Cell {
 		f.cells = append(f.cells, cell{start: start, group: group})
 		f.bytes += cellBytes + len(f.names[group])
 	}
-	return &f.cells[i].Cell
+	return i
 }
 
 // Cut returns the deltas since the last Commit. They are valid until the next
@@ -302,7 +390,11 @@ func (f *Fold) Cut() *Deltas {
 	for i := range f.cells {
 		c := &f.cells[i]
 		w := f.window(c.start)
-		w.Groups = append(w.Groups, GroupDelta{f.names[c.group], c.Cell})
+		g := GroupDelta{Group: f.names[c.group], Cell: c.Cell}
+		if c.last != 0 {
+			g.Values = f.values.deltas(nil, c.last)
+		}
+		w.Groups = append(w.Groups, g)
 	}
 	return d
 }
@@ -359,6 +451,7 @@ func (f *Fold) Drop() {
 func (f *Fold) clear() {
 	clear(f.index)
 	f.cells = f.cells[:0]
+	f.values.clear()
 	f.commits = f.commits[:0]
 	f.bytes, f.counts = 0, Counts{}
 	if len(f.names) > maxInterned {

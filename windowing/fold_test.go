@@ -45,6 +45,27 @@ func TestFold_GivesDeltasByWindowAndGroup(t *testing.T) {
 	}
 }
 
+func TestFold_InsertsAreTheRowsThatEnterTheView(t *testing.T) {
+	m := compile(t, func(d *Definition) { d.Rows = Inserts })
+	f := started(m)
+	var at int64
+	w := &writer{shard: "00", offset: &at}
+	add(t, f,
+		w.event("c", 100, `"city":"Pune","amount":1`),
+		w.event("u", 101, `"city":"Pune","amount":2,"_old":{"amount":1}`),
+		w.event("d", 102, `"city":"Pune","amount":2`),
+		w.event("c", 102, `"city":"Delhi","amount":2`), // the other half of a changed key
+		w.event("r", 103, `"city":"Pune","amount":8`))
+	d := f.Cut()
+	want := map[string]string{`100 ["Pune"]`: "1.00", `100 ["Delhi"]`: "2.00"}
+	if got := texts(m, d); !maps.Equal(got, want) {
+		t.Errorf("deltas: got %v, want %v", got, want)
+	}
+	if got, want := d.Counts, (Counts{Events: 2}); got != want {
+		t.Errorf("counts: got %+v, want %+v", got, want)
+	}
+}
+
 func TestHazard_B27_WindowsAreHalfOpen(t *testing.T) {
 	for _, c := range []struct{ micros, want int64 }{
 		{99_999_999, 90}, {100_000_000, 100}, {100_000_001, 100}, {109_999_999, 100}, {110_000_000, 110},
@@ -285,14 +306,25 @@ func load(n, groups int) []*stream.Record {
 	w := &writer{shard: "00", offset: &at}
 	records := make([]*stream.Record, n)
 	for i := range records {
-		records[i] = w.event("c", 100+float64(i)/float64(n)*10, fmt.Sprintf(
-			`"_lsn":"00000001000000000001000000010000","_db":"shop_03","_table":"orders_7","id":%d,"status":"paid","amount":%d.%02d,"city":"city %d","note":"some text that is not looked at"`, i, i%900, i%100, i%groups))
+		op, old := "c", ""
+		if i%3 == 0 {
+			op, old = "u", `,"_old":{"amount":1.00,"note":"another"}`
+		}
+		records[i] = w.event(op, 100+float64(i)/float64(n)*10, fmt.Sprintf(
+			`"_lsn":"00000001000000000001000000010000","_db":"shop_03","_table":"orders_7","id":%d,"status":"paid","amount":%d.%02d,"city":"city %d","at":"1970-01-01 00:01:40","note":"some text that is not looked at"%s`, i, i%900, i%100, i%groups, old))
 	}
 	return records
 }
 
 func TestFold_AllocatesNothingPerEvent(t *testing.T) {
-	m := compile(t, nil)
+	for _, aggregate := range []string{"sum(amount)", "max(amount)"} {
+		allocatesNothing(t, compile(t, func(d *Definition) { d.Aggregate = aggregate }))
+		allocatesNothing(t, compile(t, func(d *Definition) { d.Aggregate, d.Rows, d.Time = aggregate, Latest, "at" }))
+	}
+}
+
+func allocatesNothing(t *testing.T, m *Metric) {
+	t.Helper()
 	records := load(1000, 50)
 	f := NewFold(m)
 	run := func() {
@@ -303,7 +335,9 @@ func TestFold_AllocatesNothingPerEvent(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		f.Cut()
+		if len(f.cells) == 0 {
+			t.Fatal("nothing was folded")
+		}
 	}
 	run()
 	if got := testing.AllocsPerRun(20, run); got > 8 { // of Start, none of the events
@@ -312,10 +346,20 @@ func TestFold_AllocatesNothingPerEvent(t *testing.T) {
 }
 
 func BenchmarkFold(b *testing.B) {
-	for _, groups := range []int{1, 900} {
-		b.Run(fmt.Sprint(groups, "groups"), func(b *testing.B) {
-			m := compile(b, nil)
-			records := load(10_000, groups)
+	for _, c := range []struct {
+		groups    int
+		aggregate string
+		rows      Rows
+	}{
+		{1, "sum(amount)", Changes}, {900, "sum(amount)", Changes}, {900, "sum(amount)", Latest}, {900, "max(amount)", Changes}, {900, "max(amount)", Latest},
+	} {
+		b.Run(fmt.Sprintf("%s/%s/%dgroups", c.aggregate, c.rows, c.groups), func(b *testing.B) {
+			m := compile(b, func(d *Definition) {
+				if d.Aggregate, d.Rows = c.aggregate, c.rows; d.Rows == Latest {
+					d.Time = "at"
+				}
+			})
+			records := load(10_000, c.groups)
 			f := NewFold(m)
 			size := 0
 			for _, r := range records {

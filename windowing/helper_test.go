@@ -2,6 +2,7 @@ package windowing
 
 import (
 	"fmt"
+	"math/big"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ var columns = []change.Column{
 	{Name: "rate", Type: change.Double},
 	{Name: "small", Type: change.Float},
 	{Name: "doc", Type: change.JSON},
+	{Name: "at", Type: change.DateTime, Nullable: true},
 }
 
 func compile(t testing.TB, edit func(d *Definition)) *Metric {
@@ -84,12 +86,25 @@ func add(t testing.TB, f *Fold, records ...*stream.Record) {
 	}
 }
 
+// text is the public text of a cell that is a whole value.
+func text(m *Metric, c *Cell) string {
+	switch {
+	case m.aggregate.Kind() == "count":
+		return fmt.Sprint(c.Rows)
+	case c.Values == 0:
+		return "null"
+	}
+	sum, _ := new(big.Int).SetString(c.Sum.String(), 10)
+	scale := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(m.aggregate.Scale())), nil)
+	return new(big.Rat).SetFrac(sum, scale).FloatString(m.aggregate.Scale())
+}
+
 // texts returns the deltas as public texts by "start group".
 func texts(m *Metric, d *Deltas) map[string]string {
 	out := map[string]string{}
 	for _, w := range d.Windows {
 		for _, g := range w.Groups {
-			out[fmt.Sprint(w.Start, " ", g.Group)] = string(m.aggregate.AppendText(nil, &g.Cell))
+			out[fmt.Sprint(w.Start, " ", g.Group)] = text(m, &g.Cell)
 		}
 	}
 	return out

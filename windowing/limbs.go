@@ -156,26 +156,3 @@ func (z *Int) Append(dst []byte) []byte {
 
 // String returns the decimal text of z.
 func (z *Int) String() string { return string(z.Append(nil)) }
-
-// AppendDecimal appends the text of z divided by 10^scale, with all digits of
-// the scale, as MySQL writes a DECIMAL.
-func (z *Int) AppendDecimal(dst []byte, scale int) []byte {
-	start := len(dst)
-	dst = z.Append(dst)
-	if scale == 0 {
-		return dst
-	}
-	if z.Negative() {
-		start++
-	}
-	for len(dst)-start <= scale {
-		dst = append(dst, 0)
-		copy(dst[start+1:], dst[start:])
-		dst[start] = '0'
-	}
-	at := len(dst) - scale
-	dst = append(dst, 0)
-	copy(dst[at+1:], dst[at:])
-	dst[at] = '.'
-	return dst
-}

@@ -2,6 +2,7 @@ package windowing
 
 import (
 	"errors"
+	"fmt"
 
 	"tailwater/change"
 	"tailwater/stream/codec"
@@ -20,9 +21,16 @@ type members struct {
 	picker  *codec.Picker
 	raw     [][]byte
 	agg     int
+	time    int
+	old     int
 	groups  []int
 	byCol   []int // member of each view column, -1 for none
 	columns []change.Column
+
+	// For rows that are taken back: replaced picks members of _old, was are
+	// what it picked, and before is the row as it was.
+	replaced    *codec.Picker
+	was, before [][]byte
 }
 
 var _ change.Row = (*members)(nil)
@@ -46,7 +54,7 @@ func newMembers(m *Metric) members {
 		}
 		return i
 	}
-	e := members{agg: -1, columns: m.columns, byCol: make([]int, len(m.columns))}
+	e := members{agg: -1, time: -1, old: -1, columns: m.columns, byCol: make([]int, len(m.columns))}
 	if c := m.aggregate.Column(); c != "" {
 		e.agg = pick(c)
 	}
@@ -60,6 +68,15 @@ func newMembers(m *Metric) members {
 		for _, c := range m.where.Columns() {
 			e.byCol[c] = pick(m.columns[c].Name)
 		}
+	}
+	if m.Time != CommitTime {
+		e.time = pick(m.Time)
+	}
+	if m.Rows == Latest {
+		e.before, e.was = make([][]byte, len(names)+1), make([][]byte, len(names)+1)
+		e.old = len(names)
+		names = append(names, "_old")
+		e.replaced = codec.NewPicker(names)
 	}
 	e.picker = codec.NewPicker(names)
 	e.raw = make([][]byte, len(names))
@@ -90,6 +107,31 @@ func (e *members) micros() (int64, error) {
 		return 0, errNoTime
 	}
 	return v, nil
+}
+
+// replace sets before to the row as it was before an update, and reports
+// whether it differs in what the metric reads.
+func (e *members) replace() (bool, error) {
+	old := e.raw[e.old]
+	if old == nil {
+		return false, nil
+	}
+	if err := e.replaced.Pick(old, e.was); err != nil {
+		return false, fmt.Errorf("member _old: %w", err)
+	}
+	differs := false
+	copy(e.before, e.raw)
+	for i := memberFirst; i < len(e.was); i++ {
+		if e.was[i] != nil {
+			e.before[i], differs = e.was[i], true
+		}
+	}
+	return differs, nil
+}
+
+// moment is the time of the row in seconds, when a column gives it.
+func (e *members) moment() (seconds int64, ok bool, err error) {
+	return moment(orNull(e.raw[e.time]))
 }
 
 // value is the raw JSON of the aggregate's column.

@@ -16,8 +16,15 @@ import (
 // Rows says which events a metric counts.
 type Rows string
 
-// Changes counts every row change; see the package comment.
-const Changes Rows = "changes"
+// What is counted; see the package comment.
+const (
+	Changes Rows = "changes"
+	Inserts Rows = "inserts"
+	Latest  Rows = "latest"
+)
+
+// CommitTime is the time of a transaction's commit.
+const CommitTime = "commit"
 
 // OnLate says what a late event does.
 type OnLate string
@@ -56,10 +63,13 @@ type Definition struct {
 	View, Topic string
 	// Size is the length of a window, in whole seconds. 0 is 5 minutes.
 	Size time.Duration
-	// Aggregate is count() or sum(column).
+	// Aggregate is what ParseAggregate reads.
 	Aggregate string
 	// Rows says what is counted. "" is Changes.
 	Rows Rows
+	// Time is the DATE, DATETIME or TIMESTAMP column of the view whose time, in
+	// UTC, puts a row into a window. "" is CommitTime.
+	Time string
 	// Where is the text of the condition that Compile gets compiled.
 	Where string
 	// GroupBy are columns of the view. Without them there is one group, [].
@@ -117,6 +127,7 @@ func Compile(d Definition, columns []change.Column, where Predicate) (*Metric, e
 			errs = append(errs, fmt.Errorf("group_by: view %s has no column %q", d.View, name))
 		}
 	}
+	errs = append(errs, m.checkTime()...)
 	if (d.Where == "") != (where == nil) {
 		errs = append(errs, fmt.Errorf("where: the text %q and its compiled condition must go together", d.Where))
 	}
@@ -127,12 +138,33 @@ func Compile(d Definition, columns []change.Column, where Predicate) (*Metric, e
 	return m, nil
 }
 
+// checkTime checks what puts rows into windows.
+func (m *Metric) checkTime() []error {
+	if m.Time == CommitTime {
+		if m.Rows == Latest {
+			return []error{errors.New("time commit: rows: latest needs a column of the row, or an update would move it")}
+		}
+		return nil
+	}
+	i := slices.IndexFunc(m.columns, func(c change.Column) bool { return c.Name == m.Time })
+	if i < 0 {
+		return []error{fmt.Errorf("time: view %s has no column %q", m.View, m.Time)}
+	}
+	if t := m.columns[i].Type; !timed[t] {
+		return []error{fmt.Errorf("time: column %s is %s, want date, datetime or timestamp", m.Time, t)}
+	}
+	return nil
+}
+
 func (d *Definition) fill() {
 	if d.Size == 0 {
 		d.Size = DefaultSize
 	}
 	if d.Rows == "" {
 		d.Rows = Changes
+	}
+	if d.Time == "" {
+		d.Time = CommitTime
 	}
 	if d.OnLate == "" {
 		d.OnLate = Revise
@@ -160,7 +192,8 @@ func (d *Definition) check() (errs []error) {
 	bad(!metricName.MatchString(d.Name), "name %q: want a letter, then letters, digits, _ or -", d.Name)
 	bad(d.View == "" || d.Topic == "", "view and topic must be named")
 	bad(d.Size < time.Second || d.Size%time.Second != 0, "size %v: want whole seconds", d.Size)
-	bad(d.Rows != Changes, "rows %q: want changes", d.Rows)
+	bad(d.Rows != Changes && d.Rows != Inserts && d.Rows != Latest, "rows %q: want changes, inserts or latest", d.Rows)
+	bad(d.Rows == Latest && d.OnLate != Revise, "on_late %q: rows: latest takes rows back, which drop would break; want revise", d.OnLate)
 	bad(d.OnLate != Revise && d.OnLate != Drop, "on_late %q: want revise or drop", d.OnLate)
 	bad(d.MaxGroups < 0, "max_groups %d: want a positive number", d.MaxGroups)
 	bad(d.Lateness < 0 || d.WaitForShards < 0 || d.WriteDelay < 0, "lateness, wait_for_shards and write delay must not be negative")
@@ -182,9 +215,11 @@ func (d *Definition) check() (errs []error) {
 
 // hash returns the generation: what the values depend on, and nothing else.
 func (m *Metric) hash() string {
-	b, err := json.Marshal([]any{
-		1, m.View, m.Topic, m.sizeSeconds(), m.aggregate.String(), m.Rows, m.Where, m.GroupBy, m.OnLate, m.Lateness,
-	})
+	parts := []any{1, m.View, m.Topic, m.sizeSeconds(), m.aggregate.String(), m.Rows, m.Where, m.GroupBy, m.OnLate, m.Lateness}
+	if m.Time != CommitTime {
+		parts = append(parts, m.Time)
+	}
+	b, err := json.Marshal(parts)
 	if err != nil {
 		panic("windowing: plain values cannot fail to marshal: " + err.Error())
 	}

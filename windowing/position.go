@@ -45,12 +45,27 @@ type GroupDelta struct {
 	// Group is the JSON array of the group's raw JSON values.
 	Group string
 	Cell  Cell
+	// Values are those of min and max; nil for other aggregates.
+	Values []ValueDelta
 }
 
-// Counts are numbers of events.
+// ValueDelta is how often a value came, less how often it was taken back. When
+// nothing is ever taken back, a group has its extreme only, and N says nothing.
+type ValueDelta struct {
+	// Order is a text whose bytes are ordered as the column's values are.
+	Order string
+	// Text is the public text.
+	Text string
+	N    int64
+}
+
+// Counts are numbers of events, or of row images where rows are taken back.
 type Counts struct {
-	// Events were folded, Late of them late and applied.
+	// Events were folded, Late of them late and applied. An update that takes a
+	// row out of one place and puts it into another counts twice.
 	Events, Late int64
 	// Dropped were late and left out.
 	Dropped int64
+	// Skipped had no time that a window could have.
+	Skipped int64
 }

@@ -17,15 +17,26 @@ type sum struct {
 var _ Aggregate = sum{}
 
 func newSum(c *change.Column) (Aggregate, error) {
+	s, err := exactSum("sum", c)
+	return s, err
+}
+
+func newAvg(c *change.Column) (Aggregate, error) {
+	s, err := exactSum("avg", c)
+	return avg{s}, err
+}
+
+// exactSum is the sum that sum and avg are made of.
+func exactSum(name string, c *change.Column) (sum, error) {
 	switch c.Type {
 	case change.Decimal:
 		return sum{c.Name, c.Scale}, nil
 	case change.Int, change.Uint, change.Bit, change.Year:
 		return sum{c.Name, 0}, nil
 	case change.Float, change.Double:
-		return nil, fmt.Errorf("sum(%s): column is %s, whose sum depends on the order of the rows; cast it to DECIMAL in the view", c.Name, c.Type)
+		return sum{}, fmt.Errorf("%s(%s): column is %s, whose sum depends on the order of the rows; cast it to DECIMAL in the view", name, c.Name, c.Type)
 	}
-	return nil, fmt.Errorf("sum(%s): column is %s, want an exact number", c.Name, c.Type)
+	return sum{}, fmt.Errorf("%s(%s): column is %s, want an exact number", name, c.Name, c.Type)
 }
 
 func (s sum) Kind() string   { return "sum" }
@@ -38,11 +49,8 @@ func (s sum) Fold(c *Cell, value []byte, sign int) error {
 		c.Rows += int64(sign)
 		return nil
 	}
-	if n := len(value); n > 1 && value[0] == '"' && value[n-1] == '"' {
-		value = value[1 : n-1] // a view may quote what a double cannot hold
-	}
 	var v Int
-	if err := v.ParseScaled(value, s.scale); err != nil {
+	if err := v.ParseScaled(inside(value), s.scale); err != nil { // a view may quote what a double cannot hold
 		return fmt.Errorf("column %s: %w", s.column, err)
 	}
 	if sign < 0 {
@@ -54,15 +62,8 @@ func (s sum) Fold(c *Cell, value []byte, sign int) error {
 	return nil
 }
 
-func (s sum) AppendDelta(args []any, c *Cell) []any {
-	return append(args, strconv.FormatInt(c.Rows, 10), strconv.FormatInt(c.Values, 10), c.Sum.String())
-}
-
-func (s sum) AppendText(dst []byte, c *Cell) []byte {
-	if c.Values == 0 {
-		return append(dst, "null"...)
-	}
-	return c.Sum.AppendDecimal(dst, s.scale)
+func (s sum) AppendDelta(args []any, g *GroupDelta) []any {
+	return append(args, itoa(g.Cell.Rows), itoa(g.Cell.Values), g.Cell.Sum.String())
 }
 
 // isNull reports whether raw JSON is null.

@@ -146,6 +146,9 @@ func showErrors(w io.Writer, s *status.Snapshot) error {
 		if m.Error != "" {
 			lines = append(lines, fmt.Sprintf("metric %s: %s", m.Metric, m.Error))
 		}
+		if m.Negatives > 0 {
+			lines = append(lines, fmt.Sprintf("metric %s: %d groups fell below zero rows: rows older than the stream, dated ahead of it, were changed or deleted", m.Metric, m.Negatives))
+		}
 	}
 	for _, l := range s.Lake {
 		if l.Error != "" {

@@ -30,7 +30,7 @@ func shopStatus(v status.Verdict) *fixedStatus {
 			{Source: "orders", Shard: "01", State: status.Stopped, Rows: 7, Error: "TRUNCATE of shop_01.orders_1: its rows are gone"},
 		},
 		Metrics: []status.Metric{
-			{Metric: "gmv", View: "orders", Closed: 3, Groups: 12, Late: 1, Watermark: now.Add(-time.Minute)},
+			{Metric: "gmv", View: "orders", Closed: 3, Groups: 12, Late: 1, Negatives: 2, Watermark: now.Add(-time.Minute)},
 			{Metric: "refunds", View: "orders", Error: "no answer from Redis"},
 		},
 		Lake:    []status.Lake{{View: "orders", Layout: "default", Rows: 1300, Files: 4, Bytes: 3 << 20, LastCommit: now.Add(-5 * time.Second)}},
@@ -75,6 +75,7 @@ LAKE TABLE  LAYOUT   ROWS  FILES  MIB  LAST COMMIT
 orders      default  1300  4      3.0  5s ago
 
 ✗ shard 01 is stopped: TRUNCATE of shop_01.orders_1: its rows are gone
+✗ metric gmv: 2 groups fell below zero rows: rows older than the stream, dated ahead of it, were changed or deleted
 ✗ metric refunds: no answer from Redis
 ✗ stream: the disk is full
 `

@@ -75,6 +75,7 @@ func (l *loader) checkWindows(c *Config, columns map[string]viewColumns) *Resolv
 		}
 		l.syntaxOf(at+".where", m.Where)
 		l.checkSize(c, at, m)
+		l.checkTime(c, at, m, columns)
 		if m.Lateness > longest {
 			longest, longestAt = m.Lateness, at+".lateness"
 		}
@@ -82,6 +83,34 @@ func (l *loader) checkWindows(c *Config, columns map[string]viewColumns) *Resolv
 	}
 	l.checkRetain(c, longest, longestAt)
 	return r
+}
+
+// checkTime checks what puts the rows of a metric into windows.
+func (l *loader) checkTime(c *Config, at string, m *Metric, columns map[string]viewColumns) {
+	timeAt := at + ".time"
+	if !l.has(timeAt) && l.has("windows.defaults.time") {
+		timeAt = "windows.defaults.time"
+	}
+	if m.Time != windowing.CommitTime {
+		l.column(timeAt, m.View, m.Time, columns)
+	}
+	if windowing.Rows(m.Rows) != windowing.Latest || !l.known(at+".rows") {
+		return
+	}
+	if l.known(timeAt) && m.Time == windowing.CommitTime {
+		l.at(at, "missing-key", "rows: latest needs a time column: by the commit, an update would move the row").
+			Suggestion = "add time: with a DATE, DATETIME or TIMESTAMP column of the view, such as created_at"
+	}
+	if lateAt := at + ".on_late"; m.OnLate != string(windowing.Revise) && l.known(lateAt, "windows.defaults.on_late") {
+		if !l.has(lateAt) {
+			lateAt = at
+		}
+		l.at(lateAt, "not-one-of", "on_late is %s, and rows: latest takes rows back, which that would break", m.OnLate).Suggestion = "set on_late: revise"
+	}
+	if v := c.Views[m.View]; v != nil && !v.Metadata.Old {
+		l.at(at+".view", "missing-key", "view `%s` has no _old, which rows: latest takes rows back by", m.View).
+			Suggestion = "remove old: false from the view's metadata"
+	}
 }
 
 // maxWindows bounds the windows of one metric that a store keeps at once.
@@ -117,6 +146,7 @@ func (l *loader) inherit(at string, m *Metric, d WindowDefaults) {
 		".lateness":        func() { m.Lateness = d.Lateness },
 		".on_late":         func() { m.OnLate = d.OnLate },
 		".wait_for_shards": func() { m.WaitForShards = d.WaitForShards },
+		".time":            func() { m.Time = d.Time },
 	} {
 		if !l.has(at + key) {
 			fill()

@@ -84,16 +84,22 @@ func call(text, name string) (string, bool) {
 
 // Aggregate is what a metric computes.
 type Aggregate struct {
-	// Func is count or sum.
+	// Func is count, sum, avg, min or max.
 	Func string
-	// Column is the view's column that sum adds.
+	// Column is the view's column that is read; empty for count.
 	Column string
 }
 
 // String returns the text form.
 func (a Aggregate) String() string { return a.Func + "(" + a.Column + ")" }
 
-var laterAggregates = []string{"avg", "min", "max", "distinct", "approx_distinct", "quantile", "top"}
+// aggregates are what a metric computes over a column.
+var aggregates = []string{"sum", "avg", "min", "max"}
+
+// aggregateForms is what a person may write.
+const aggregateForms = "count(), or sum, avg, min or max of a (column)"
+
+var laterAggregates = []string{"distinct", "approx_distinct", "quantile", "top"}
 
 func (a *Aggregate) parseText(text string) error {
 	if arg, ok := call(text, "count"); ok {
@@ -103,19 +109,21 @@ func (a *Aggregate) parseText(text string) error {
 		*a = Aggregate{Func: "count"}
 		return nil
 	}
-	if arg, ok := call(text, "sum"); ok {
-		if !patterns["column"].re.MatchString(arg) {
-			return badText("bad-aggregate", "sum takes one column of the view: write sum(amount), and compute the column in the view's select")
+	for _, name := range aggregates {
+		if arg, ok := call(text, name); ok {
+			if !patterns["column"].re.MatchString(arg) {
+				return badText("bad-aggregate", "%s takes one column of the view: write %s(amount), and compute the column in the view's select", name, name)
+			}
+			*a = Aggregate{Func: name, Column: arg}
+			return nil
 		}
-		*a = Aggregate{Func: "sum", Column: arg}
-		return nil
 	}
 	for _, name := range laterAggregates {
 		if _, ok := call(text, name); ok {
-			return later("%q is no aggregate: write count() or sum(column)", text)
+			return later("%q is no aggregate: write %s", text, aggregateForms)
 		}
 	}
-	return badText("not-one-of", "%q is no aggregate: write count() or sum(column)", text)
+	return badText("not-one-of", "%q is no aggregate: write %s", text, aggregateForms)
 }
 
 // Level is one directory level of a layout.

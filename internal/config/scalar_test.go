@@ -118,7 +118,7 @@ func TestMask_IsOneOfThree(t *testing.T) {
 	})
 }
 
-func TestAggregate_IsCountOrSum(t *testing.T) {
+func TestAggregate_IsAFunctionOfAColumn(t *testing.T) {
 	checkTexts(t, func(text string) (string, error) {
 		var a Aggregate
 		err := a.parseText(text)
@@ -130,7 +130,10 @@ func TestAggregate_IsCountOrSum(t *testing.T) {
 		{text: "sum()", code: "bad-aggregate"},
 		{text: "sum(a*b)", code: "bad-aggregate"},
 		{text: "count(x)", code: "bad-aggregate"},
-		{text: "avg(x)", code: "not-supported-yet"},
+		{text: "avg(x)", want: "avg(x)"},
+		{text: "min(x)", want: "min(x)"},
+		{text: "max(at)", want: "max(at)"},
+		{text: "avg(*)", code: "bad-aggregate"},
 		{text: "approx_distinct(x)", code: "not-supported-yet"},
 		{text: "total", code: "not-one-of"},
 		{text: "sum)(", code: "not-one-of"},

@@ -30,7 +30,7 @@ var kinds = map[reflect.Type]kind{
 	reflect.TypeFor[IDRange]():   {"range of numbers", map[string]any{"type": []string{"string", "integer"}, "pattern": `^\d+(-\d+)?$`}},
 	reflect.TypeFor[Start]():     textKind("text", `^(earliest|latest|gtid:.+|file:.+:\d+)$`),
 	reflect.TypeFor[Mask]():      textKind("mask", `^(hash|drop|truncate\(\s*\d+\s*\))$`),
-	reflect.TypeFor[Aggregate](): textKind("aggregate", `^(count\(\s*\*?\s*\)|sum\(.+\))$`),
+	reflect.TypeFor[Aggregate](): textKind("aggregate", `^(count\(\s*\*?\s*\)|(sum|avg|min|max)\(.+\))$`),
 	reflect.TypeFor[Level]():     {"directory level", map[string]any{"type": "string"}},
 }
 

@@ -22,11 +22,10 @@ type WindowStore struct {
 
 // WindowDefaults are taken by metrics that do not say it themselves.
 type WindowDefaults struct {
-	_ struct{} `later:"time"`
-
 	Size          time.Duration `key:"size" default:"5m" range:"1s..744h" doc:"Length of a window, in whole seconds. Windows are half-open and aligned to the Unix epoch in UTC."`
 	Lateness      time.Duration `key:"lateness" default:"0s" range:"0s..24h" doc:"How long a window stays open after its end."`
 	OnLate        string        `key:"on_late" default:"revise" enum:"revise|drop" later:"dead_letter" doc:"What a row does that comes after its window closed: revise publishes the window again, drop counts the row and leaves the window."`
+	Time          string        `key:"time" default:"commit" doc:"Which time puts a row into a window: commit is that of its transaction; else a DATE, DATETIME or TIMESTAMP column of the view, in UTC."`
 	WaitForShards time.Duration `key:"wait_for_shards" default:"2m" range:"0s..24h" doc:"How long, in log time, one silent shard may hold a window open. The window is then published as incomplete, the shard named. 0s waits for ever."`
 }
 
@@ -35,14 +34,14 @@ type Metric struct {
 	_ struct{} `later:"dedupe,having,expire_after"`
 
 	View          string        `key:"view" required:"true" doc:"Name of the view whose events are counted."`
-	Rows          string        `key:"rows" default:"changes" enum:"changes" later:"inserts|latest" doc:"What is counted: changes counts every event."`
-	Value         Aggregate     `key:"value" required:"true" doc:"count() or sum(column). A sum is exact; FLOAT and DOUBLE columns are refused."`
+	Rows          string        `key:"rows" default:"changes" enum:"changes|inserts|latest" doc:"What is counted: changes counts every event, inserts those of rows that enter the view, latest the rows as they are now; it needs a time column, and counts rows that were written since the stream began."`
+	Value         Aggregate     `key:"value" required:"true" doc:"count(), sum(column), avg(column), min(column) or max(column). Sums and averages are exact, and refused over FLOAT and DOUBLE; texts are compared by their UTF-8."`
 	Where         Expr          `key:"where" doc:"CEL condition over the view's columns."`
 	GroupBy       []string      `key:"group_by" doc:"Columns of the view; one value for each combination."`
 	MaxGroups     int           `key:"max_groups" default:"100000" range:"1..10000000" doc:"Groups in one window above which the metric stops, named, rather than fill the store."`
 	Size          time.Duration `key:"size" inherit:"windows.defaults.size" range:"1s..744h" doc:"Length of a window, in whole seconds."`
 	Unit          string        `key:"unit" doc:"Unit of the value, for people."`
-	Time          string        `key:"time" default:"commit" enum:"commit" doc:"Which time puts an event into a window: commit is that of its transaction."`
+	Time          string        `key:"time" inherit:"windows.defaults.time" doc:"Which time puts a row into a window: commit, or a DATE, DATETIME or TIMESTAMP column of the view, in UTC. A window still closes by commit times."`
 	OnLate        string        `key:"on_late" inherit:"windows.defaults.on_late" enum:"revise|drop" later:"dead_letter" doc:"What a late row does."`
 	Lateness      time.Duration `key:"lateness" inherit:"windows.defaults.lateness" range:"0s..24h" doc:"How long a window stays open after its end."`
 	WaitForShards time.Duration `key:"wait_for_shards" inherit:"windows.defaults.wait_for_shards" range:"0s..24h" doc:"How long one silent shard may hold a window open; 0s is for ever."`

@@ -222,7 +222,8 @@ func (v *viewWindows) snapshot() []status.Metric {
 		m := known[d.Name]
 		s := status.Metric{
 			Metric: d.Name, View: v.view, Closed: uint64(m.Closed + m.Incomplete), Groups: m.Groups,
-			Late: uint64(m.Late + m.Dropped), Refused: uint64(m.Refused), Flushes: uint64(m.Flushes), Behind: m.Behind, Error: m.LastError,
+			Late: uint64(m.Late + m.Dropped), Below: uint64(m.Below), Skipped: uint64(m.Skipped), Negatives: uint64(m.Negatives),
+			Refused: uint64(m.Refused), Flushes: uint64(m.Flushes), Behind: m.Behind, Error: m.LastError,
 		}
 		if m.Watermark > 0 {
 			s.Watermark = time.UnixMicro(m.Watermark).UTC()

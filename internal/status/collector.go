@@ -38,6 +38,9 @@ var metricNames = []struct {
 	{"tailwater_windows_closed_total", "Windows closed.", []string{"metric"}},
 	{"tailwater_window_groups", "Groups in open and retained windows.", []string{"metric"}},
 	{"tailwater_window_late_rows_total", "Events of windows that their partition's watermark had passed.", []string{"metric"}},
+	{"tailwater_window_below_rows_total", "Events of windows that are no longer kept.", []string{"metric"}},
+	{"tailwater_window_skipped_rows_total", "Events whose time column names no moment from 1970 to 2255.", []string{"metric"}},
+	{"tailwater_window_negative_groups_total", "Groups from which more rows were taken than were ever put in.", []string{"metric"}},
 	{"tailwater_window_merges_total", "Batches sent to the window store, by outcome.", []string{"metric", "outcome"}},
 	{"tailwater_window_behind_records", "Records of the stream that a metric has not merged yet.", []string{"metric"}},
 	{"tailwater_window_failed", "1 while a metric does not move because of an error.", []string{"metric"}},
@@ -83,6 +86,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		e.counter("tailwater_windows_closed_total", float64(m.Closed), m.Metric)
 		e.gauge("tailwater_window_groups", float64(m.Groups), m.Metric)
 		e.counter("tailwater_window_late_rows_total", float64(m.Late), m.Metric)
+		e.counter("tailwater_window_below_rows_total", float64(m.Below), m.Metric)
+		e.counter("tailwater_window_skipped_rows_total", float64(m.Skipped), m.Metric)
+		e.counter("tailwater_window_negative_groups_total", float64(m.Negatives), m.Metric)
 		e.counter("tailwater_window_merges_total", float64(m.Flushes), m.Metric, "taken")
 		e.counter("tailwater_window_merges_total", float64(m.Refused), m.Metric, "refused")
 		e.gauge("tailwater_window_behind_records", float64(m.Behind), m.Metric)

@@ -112,6 +112,12 @@ type Metric struct {
 	Closed    uint64    `json:"windows_closed"`
 	Groups    int64     `json:"groups"`
 	Late      uint64    `json:"late_rows"`
+	// Below counts rows of windows that are no longer kept, Skipped those
+	// without a time. Negatives counts groups from which more rows were taken
+	// than were ever put in: a reason for an alarm.
+	Below     uint64 `json:"below_rows"`
+	Skipped   uint64 `json:"skipped_rows"`
+	Negatives uint64 `json:"negative_groups"`
 	// Refused counts batches that were folded again because the store stood
 	// elsewhere; Flushes those that it took.
 	Refused uint64 `json:"refused"`

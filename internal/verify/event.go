@@ -12,8 +12,10 @@ import (
 
 // event is a change event as a consumer reads it.
 type event struct {
-	op     change.Op
-	shard  string
+	op    change.Op
+	shard string
+	// key is the shard and the record's key; empty for a row of the lake.
+	key    string
 	micros int64
 	lsn    change.LSN
 	// txid is empty where only the lake has the event, and the view does not
@@ -62,6 +64,7 @@ func decodeEvent(r *stream.Record) (*event, error) {
 		return nil, fmt.Errorf("_op %q is none", op)
 	}
 	e.op, e.txid, e.lsn = change.Op(op[0]), r.TxID, r.LSN
+	e.key = r.Shard + "\x00" + string(r.Key)
 	if lsn != r.LSN.String() || e.shard != r.Shard {
 		return nil, fmt.Errorf("_lsn %s and _shard %q, but the record's header says %s and %q", lsn, e.shard, r.LSN, r.Shard)
 	}

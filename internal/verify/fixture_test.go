@@ -59,6 +59,12 @@ windows:
   metrics:
     changes: { view: orders, value: count(), group_by: [status] }
     gmv: { view: orders, value: sum(amount), where: status == 'paid', group_by: [city] }
+    current: { view: orders, rows: latest, time: updated_at, value: avg(amount), group_by: [status], size: 1m }
+    dated: { view: orders, time: created_at, value: count() }
+    largest: { view: orders, value: max(amount), group_by: [city] }
+    first: { view: orders, rows: inserts, value: min(city) }
+    mean: { view: orders, value: avg(amount), group_by: [city] }
+    entered: { view: paid, rows: inserts, value: count(), group_by: [city] }
 lake:
   url: "file://./lake"
   file: { roll_every: 1s }

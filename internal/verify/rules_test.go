@@ -3,7 +3,9 @@ package verify
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
+	"math/big"
 	"runtime"
 	"strings"
 	"testing"
@@ -219,7 +221,7 @@ func TestContent_IsAMultiset(t *testing.T) {
 }
 
 func TestMetric_FoldsExactly(t *testing.T) {
-	m, err := newMetric(config.ResolvedMetric{Name: "m", Metric: config.Metric{Value: config.Aggregate{Func: "sum", Column: "n"}, GroupBy: []string{"g"}, Where: "n != 3", Size: 1e9, OnLate: "drop"}},
+	m, err := newMetric(config.ResolvedMetric{Name: "m", Metric: config.Metric{Value: config.Aggregate{Func: "sum", Column: "n"}, GroupBy: []string{"g"}, Where: "n != 3", Size: 1e9, OnLate: "drop", Time: "commit"}},
 		map[string]change.Column{"n": {Name: "n", Type: change.Decimal, Precision: 10, Scale: 2, Nullable: true}, "g": {Name: "g", Type: change.Text}})
 	if err != nil {
 		t.Fatal(err)
@@ -240,7 +242,7 @@ func TestMetric_FoldsExactly(t *testing.T) {
 	add(change.Create, 3_000_000, `{"n":3.00,"g":"x"}`) // not taken
 	add(change.Create, 1_000_000, `{"n":1,"g":"late"}`)
 	add(change.Read, 2_000_000, `{"n":1,"g":"x"}`)
-	if got, want := m.cells[2e6][`["x"]`].text(m.Value), "-9999999.69"; got != want {
+	if got, want := m.text(m.cells[2e6][`["x"]`]), "-9999999.69"; got != want {
 		t.Errorf("sum: got %s, want %s", got, want)
 	}
 	if len(m.cells) != 1 {
@@ -272,5 +274,95 @@ func TestProjection_KeyOfATableWithoutColumnsShown(t *testing.T) {
 	}
 	if _, err := newProjection(&view.Definition{}, "s", &table{columns: tab.columns}, nil); err == nil {
 		t.Error("no key at all: want an error")
+	}
+}
+
+func TestMetric_ExtremesAreOrderedAsTheTypeIs(t *testing.T) {
+	for _, c := range []struct {
+		kind     change.Type
+		values   string
+		min, max string
+	}{
+		{change.Decimal, `9 10 -3 "2.50" null`, "-3", "10"},
+		{change.Uint, `"18446744073709551615" 7`, "7", "18446744073709551615"},
+		{change.Time, `"-01:00:00" "-838:59:59" "09:00:00" "100:00:00"`, `"-838:59:59"`, `"100:00:00"`},
+		{change.Timestamp, `"2026-01-01T00:00:00Z" "2026-01-01T00:00:00.5Z"`, `"2026-01-01T00:00:00Z"`, `"2026-01-01T00:00:00.5Z"`},
+		{change.Text, `"b" "B" "é"`, `"B"`, `"é"`},
+		{change.Text, `null`, "null", "null"},
+	} {
+		for name, want := range map[string]string{"min": c.min, "max": c.max} {
+			m, err := newMetric(config.ResolvedMetric{Name: "m", Metric: config.Metric{Value: config.Aggregate{Func: name, Column: "v"}, Size: 1e9, Time: "commit"}},
+				map[string]change.Column{"v": {Name: "v", Type: c.kind, Nullable: true}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for raw := range strings.FieldsSeq(c.values) {
+				e := &event{op: change.Create, micros: 1e6, raw: map[string]json.RawMessage{"v": json.RawMessage(raw)}}
+				if err := m.add(e, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := m.text(m.cells[1e6]["[]"]); got != want {
+				t.Errorf("%s of %s %s: got %s, want %s", name, c.kind, c.values, got, want)
+			}
+		}
+	}
+}
+
+func TestMetric_LatestIsTheTableAsItIs(t *testing.T) {
+	m, err := newMetric(config.ResolvedMetric{Name: "m", Metric: config.Metric{Rows: "latest", Time: "at", Value: config.Aggregate{Func: "min", Column: "n"}, GroupBy: []string{"g"}, Where: "g != 'z'", Size: 60e9}},
+		map[string]change.Column{"n": {Name: "n", Type: change.Int}, "g": {Name: "g", Type: change.Text}, "at": {Name: "at", Type: change.DateTime, Scale: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		op        change.Op
+		key, text string
+	}{
+		{change.Create, "1", `{"n":5,"g":"x","at":"1970-01-01 00:02:03.5"}`},
+		{change.Create, "2", `{"n":3,"g":"x","at":"1970-01-01 00:02:59.9"}`},
+		{change.Update, "2", `{"n":3,"g":"y","at":"1970-01-01 00:02:59.9","_old":{"g":"x"}}`},
+		{change.Create, "3", `{"n":1,"g":"x","at":"0000-00-00 00:00:00.0"}`},
+		{change.Create, "4", `{"n":1,"g":"x","at":"1970-01-01 00:02:00.0"}`},
+		{change.Update, "4", `{"n":1,"g":"z","at":"1970-01-01 00:02:00.0"}`},
+		{change.Create, "5", `{"n":1,"g":"x","at":"1970-01-01 00:02:00.0"}`},
+		{change.Delete, "5", `{"n":1,"g":"x","at":"1970-01-01 00:02:00.0"}`},
+	} {
+		e := &event{op: c.op, key: c.key, micros: 1}
+		if err := json.Unmarshal([]byte(c.text), &e.raw); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.add(e, nil); err != nil {
+			t.Errorf("%s: %v", c.text, err)
+		}
+	}
+	if err := m.recount(); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for start, groups := range m.cells {
+		for g, total := range groups {
+			got[fmt.Sprint(start/1e6, g)] = m.text(total)
+		}
+	}
+	if want := (map[string]string{`120["x"]`: "5", `120["y"]`: "3"}); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestAverage_IsMySQLs(t *testing.T) {
+	for _, c := range []struct {
+		sum    string
+		values int64
+		scale  int
+		want   string
+	}{
+		{"2", 3, 0, "0.6667"}, {"-2", 3, 0, "-0.6667"}, {"0.02", 3, 2, "0.006667"}, {"0.00002", 3, 5, "0.000006666"},
+		{"-0.00002", 3, 5, "-0.000006666"}, {"1", 16, 0, "0.0625"}, {"1", 32, 0, "0.0313"}, {"-1", 32, 0, "-0.0313"},
+	} {
+		sum, _ := new(big.Rat).SetString(c.sum)
+		if got := average(sum, c.values, c.scale); got != c.want {
+			t.Errorf("%s / %d at scale %d: got %s, want %s", c.sum, c.values, c.scale, got, c.want)
+		}
 	}
 }

@@ -26,6 +26,12 @@ type metric struct {
 	columns []change.Column
 	shards  []string
 	cells   map[int64]map[string]*total
+	// rows are the rows as they are, by shard and key, for rows: latest.
+	rows map[string]spot
+	// column is that of the value.
+	column change.Column
+	// timeType is the type of the column that places rows.
+	timeType change.Type
 	// from is the start of the first window that the stream has whole.
 	from int64
 	// secret says that a group shows a masked column.
@@ -36,24 +42,44 @@ type metric struct {
 type total struct {
 	rows, values int64
 	sum          big.Rat
+	// best is the smallest or largest value, and shown its public text.
+	best, shown string
 }
 
 // text is the value as decimal text without digits that mean nothing.
-func (t *total) text(a config.Aggregate) string {
+func (m *metric) text(t *total) string {
 	switch {
-	case a.Func == "count":
+	case m.Value.Func == "count":
 		return strconv.FormatInt(t.rows, 10)
 	case t.values == 0:
 		return "null"
+	case m.extreme():
+		return canonicalNumber(t.shown)
+	case m.Value.Func == "avg":
+		return canonicalNumber(average(&t.sum, t.values, m.column.Scale))
 	}
 	return canonicalNumber(t.sum.FloatString(maxScale))
+}
+
+// average is the text of MySQL's AVG over a column of the given scale: four
+// digits more, at most 30, rounded half away from zero; cut without rounding
+// where these digits fill its words of nine.
+func average(sum *big.Rat, values int64, scale int) string {
+	digits := min(scale+4, maxScale)
+	q := new(big.Rat).Quo(sum, new(big.Rat).SetInt64(values))
+	if (scale+4)%9 != 0 {
+		return q.FloatString(digits)
+	}
+	unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(digits)), nil)
+	cut := new(big.Int).Mul(q.Num(), unit)
+	return new(big.Rat).SetFrac(cut.Quo(cut, q.Denom()), unit).FloatString(digits)
 }
 
 // maxScale is the most digits that MySQL keeps behind the point.
 const maxScale = 30
 
 func newMetric(m config.ResolvedMetric, columns map[string]change.Column) (*metric, error) {
-	out := &metric{ResolvedMetric: m, size: m.Size.Microseconds(), cells: make(map[int64]map[string]*total)}
+	out := &metric{ResolvedMetric: m, size: m.Size.Microseconds(), cells: make(map[int64]map[string]*total), rows: make(map[string]spot), column: columns[m.Value.Column], timeType: columns[m.Time].Type}
 	if m.Where == "" {
 		return out, nil
 	}
@@ -71,39 +97,59 @@ func newMetric(m config.ResolvedMetric, columns map[string]change.Column) (*metr
 
 // add folds one event. late says whether the event's window had ended before.
 func (m *metric) add(e *event, late func(end int64) bool) error {
-	if e.op == change.Read {
+	if e.op == change.Read || m.Rows == "inserts" && e.op != change.Create {
 		return nil
 	}
-	if ok, err := m.takes(e); err != nil || !ok {
+	if m.Rows == "latest" {
+		return m.follow(e)
+	}
+	start, group, ok, err := m.place(e)
+	if err != nil || !ok || m.OnLate == "drop" && late(start+m.size) {
 		return err
 	}
-	start := e.micros - e.micros%m.size
-	if start < m.from {
-		return nil
+	return m.count(m.cell(start, group), e.raw[m.Value.Column])
+}
+
+// place says in which window and group an event's row is, if the metric takes it.
+func (m *metric) place(e *event) (start int64, group string, ok bool, err error) {
+	if ok, err := m.takes(e); err != nil || !ok {
+		return 0, "", false, err
 	}
-	if m.OnLate == "drop" && late(start+m.size) {
-		return nil
+	at := e.micros
+	if m.Time != "commit" {
+		if at, ok, err = m.columnTime(e); err != nil || !ok {
+			return 0, "", false, err
+		}
 	}
-	group := []byte{'['}
+	if start = at - at%m.size; start < m.from {
+		return 0, "", false, nil
+	}
+	text := []byte{'['}
 	for i, name := range m.GroupBy {
 		if i > 0 {
-			group = append(group, ',')
+			text = append(text, ',')
 		}
 		raw, ok := e.raw[name]
 		if !ok {
 			raw = json.RawMessage("null")
 		}
-		group = append(group, raw...)
+		text = append(text, raw...)
 	}
-	group = append(group, ']')
-	t := m.cell(start, string(group))
+	return start, string(append(text, ']')), true, nil
+}
+
+// count adds a row with the given value.
+func (m *metric) count(t *total, raw json.RawMessage) error {
 	t.rows++
 	if m.Value.Func == "count" {
 		return nil
 	}
-	c, _, err := e.get(m.Value.Column)
+	c, err := plainJSON(raw)
 	if err != nil || c.null {
 		return err
+	}
+	if m.extreme() {
+		return m.compete(t, c.text, string(raw))
 	}
 	n, ok := new(big.Rat).SetString(c.text)
 	if !ok {
@@ -229,6 +275,11 @@ func (f *folding) read(ctx context.Context, to []int64) error {
 	}
 	for p, end := range to {
 		f.at[p] = max(f.at[p], end)
+	}
+	for _, m := range f.metrics {
+		if err := m.recount(); err != nil {
+			return fmt.Errorf("metric %s: %w", m.Name, err)
+		}
 	}
 	return nil
 }

@@ -275,7 +275,7 @@ func (c *windowCount) compare(m *metric, start int64, found window) {
 	for _, group := range slices.Sorted(maps.Keys(want)) {
 		c.values++
 		got, ok := have[group]
-		expected := want[group].text(m.Value)
+		expected := m.text(want[group])
 		if got == "overflow" || ok && canonicalNumber(got) == expected {
 			continue
 		}

@@ -10,6 +10,9 @@
 // failover that lost the last second and a wiped server all end the same way:
 // the script refuses, the worker loads the positions and folds again.
 //
+// Each publication of a window is also an entry of the metric's stream of
+// events, written by the same script.
+//
 // At every moment each window at or above the metric's floor equals the fold
 // of the log up to the stored positions. docs/format/redis-keys.md describes
 // every key, field and byte.

@@ -17,6 +17,9 @@ var (
 	// ErrMaxGroups: a window has more groups than max_groups. The metric stops
 	// before the batch; it goes on when max_groups is raised.
 	ErrMaxGroups = errors.New("window has more groups than max_groups")
+	// ErrMaxWindows: rows are dated so far and wide ahead that the metric would
+	// hold too many windows open. The metric stops before the batch.
+	ErrMaxWindows = errors.New("metric has too many open windows")
 	// ErrSuperseded: another definition of the metric took over while this one
 	// ran. The metric stops until the process starts again.
 	ErrSuperseded = errors.New("another definition of the metric took over")
@@ -44,6 +47,8 @@ func replyError(reply []string) error {
 		return fmt.Errorf("%w: %s", ErrCorrupt, at(1))
 	case "STOPPED":
 		return fmt.Errorf("%w: window %s has more than %s; group by fewer columns, or raise max_groups and start again", ErrMaxGroups, at(2), at(1))
+	case "WINDOWS":
+		return fmt.Errorf("%w: more than %s, up to the one of %s; give the metric a longer size, or a where that bounds its time column", ErrMaxWindows, at(1), at(2))
 	case "GENERATION":
 		return fmt.Errorf("%w: current is %s, candidate %s; start every process with the same configuration", ErrSuperseded, at(1), at(2))
 	case "SHARDS":

@@ -163,7 +163,7 @@ func (s *fakeShard) op(p int32, op string, at float64, columns string) stream.Re
 	micros := int64(at * 1e6)
 	s.wm = max(s.wm, micros)
 	value := fmt.Sprintf(`{"_op":%q,"_shard":%q,"_ts_us":%d,"_lsn":%q,%s}`, op, s.name, micros, s.lsn(), columns)
-	r := stream.Record{Kind: stream.Event, Shard: s.name, LSN: s.lsn(), N: s.n[p], Watermark: s.wm, Key: []byte(`["k"]`), Value: []byte(value)}
+	r := stream.Record{Kind: stream.Event, Partition: p, Shard: s.name, LSN: s.lsn(), N: s.n[p], Watermark: s.wm, Key: []byte(`["k"]`), Value: []byte(value)}
 	s.log.append(p, r)
 	return r
 }

@@ -356,17 +356,16 @@ func TestMerge_StopsAtMaxGroupsAndGoesOnWhenItIsRaised(t *testing.T) {
 func TestMerge_OverflowIsMarkedCountedAndSticky(t *testing.T) {
 	onBoth(t, func(b *bench) {
 		ctx := context.Background()
-		for _, agg := range []string{"sum(amount)", "count()"} {
+		nines := func(n int) string { return strings.Repeat("9", n) }
+		for agg, full := range map[string]string{
+			"sum(amount)": "1 1 " + nines(76), "count()": nines(18), "avg(amount)": nines(14) + " " + nines(14) + " 5", "max(amount)": nines(18) + " 1 6 1031001.00",
+		} {
 			l := newFakeLog(1)
 			s0 := l.shard("00")
 			m := b.metric(func(d *windowing.Definition) { oneShard(d); d.Aggregate = agg; d.Name = agg[:3] })
 			s0.event(0, 101, `"city":"Pune","amount":1`)
 			h := b.hand(l, m)
 			h.sync()
-			full := strings.Repeat("9", 18)
-			if agg != "count()" {
-				full = "1 1 " + strings.Repeat("9", 76)
-			}
 			b.client.HSet(ctx, h.r.t.keys.accumulators("100"), `["Pune"]`, full)
 			for range 2 {
 				s0.event(0, 102, `"city":"Pune","amount":1`)

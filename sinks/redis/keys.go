@@ -32,13 +32,17 @@ func (k keys) generations() string { return k.base + "gen" }
 func (k keys) state() string       { return k.base + "s:" + k.gen }
 func (k keys) windows() string     { return k.pub + "windows" }
 
+func (k keys) events() string { return k.base + "events" }
+
 func (k keys) accumulators(start string) string { return k.base + "a:" + k.gen + ":" + start }
 func (k keys) values(start string) string       { return k.pub + "w:" + start }
 func (k keys) meta(start string) string         { return k.pub + "meta:" + start }
 
-// window appends the three keys of a window.
+func (k keys) ordered(start string) string { return k.base + "o:" + k.gen + ":" + start }
+
+// window appends the four keys of a window.
 func (k keys) window(dst []string, start string) []string {
-	return append(dst, k.accumulators(start), k.values(start), k.meta(start))
+	return append(dst, k.accumulators(start), k.values(start), k.meta(start), k.ordered(start))
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }

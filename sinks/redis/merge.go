@@ -16,6 +16,7 @@ type totals struct {
 	watermark, floor                int64
 	closed, incomplete              int64
 	late, dropped, below, overflows int64
+	skipped, negatives              int64
 	// groups of the last window touched; 0 when none was.
 	groups int64
 	// need are windows whose keys the script wanted and did not have: the next
@@ -41,14 +42,14 @@ func (t *table) merge(ctx context.Context, d *windowing.Deltas, need []string) (
 // batch builds the keys and arguments of the flush script. They are valid
 // until the next call.
 func (t *table) batch(d *windowing.Deltas, need []string) (names []string, args []any) {
-	names = append(t.names[:0], t.keys.generations(), t.keys.state(), t.keys.windows())
+	names = append(t.names[:0], t.keys.generations(), t.keys.state(), t.keys.windows(), t.keys.events())
 	m := t.m
 	args = append(t.args[:0],
 		m.Generation(), string(t.role), m.Aggregate().Kind(),
 		m.Aggregate().Scale(), t.size(), m.MaxGroups,
 		m.Lateness.Microseconds(), m.WaitForShards.Microseconds(), m.Retain.Microseconds(),
 		millis(t.windowTTL()), millis(t.stateTTL()), m.Partitions, t.shards(),
-		d.Counts.Late, d.Counts.Dropped, len(d.Steps))
+		d.Counts.Late, d.Counts.Dropped, d.Counts.Skipped, boolean(m.Rows == windowing.Latest), maxOpen(m), t.maxEvents(), len(d.Steps))
 	for i := range d.Steps {
 		args = appendStep(args, &d.Steps[i])
 	}
@@ -62,7 +63,7 @@ func (t *table) batch(d *windowing.Deltas, need []string) (names []string, args 
 		args = append(args, start, len(w.Groups))
 		for j := range w.Groups {
 			g := &w.Groups[j]
-			args = m.Aggregate().AppendDelta(append(args, g.Group), &g.Cell)
+			args = m.Aggregate().AppendDelta(append(args, g.Group, itoa(g.Cell.Images)), g)
 		}
 	}
 	for _, start := range need {
@@ -75,6 +76,35 @@ func (t *table) batch(d *windowing.Deltas, need []string) (names []string, args 
 	args[at] = count
 	t.names, t.args = names, args
 	return names, args
+}
+
+// maxDated bounds the windows that are not yet closed of a metric whose rows
+// say themselves when they are.
+const maxDated = 20_000
+
+// maxOpen is the most windows that a metric may hold open; 0 is no bound, where
+// the watermark is the bound.
+func maxOpen(m *windowing.Metric) int {
+	if m.Time == windowing.CommitTime {
+		return 0
+	}
+	return maxDated
+}
+
+// minEvents is how many events are kept at least.
+const minEvents = 1_000
+
+// maxEvents is about how many publications of windows are kept: two for each
+// window.
+func (t *table) maxEvents() int64 {
+	return max(minEvents, 2*int64(t.m.Retain/t.m.Size))
+}
+
+func boolean(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
 }
 
 func appendStep(args []any, s *windowing.Step) []any {
@@ -96,7 +126,7 @@ func hasWindow(d *windowing.Deltas, start string) bool {
 
 func parseTotals(reply []string) (totals, error) {
 	var t totals
-	into := []*int64{&t.watermark, &t.floor, &t.closed, &t.incomplete, &t.late, &t.dropped, &t.below, &t.overflows, &t.groups}
+	into := []*int64{&t.watermark, &t.floor, &t.closed, &t.incomplete, &t.late, &t.dropped, &t.below, &t.overflows, &t.skipped, &t.negatives, &t.groups}
 	if len(reply) < 1+len(into) {
 		return t, fmt.Errorf("merge deltas: reply has %d places, want %d", len(reply), 1+len(into))
 	}
@@ -126,22 +156,31 @@ func (t *table) call(ctx context.Context, verb string, sc *goredis.Script, names
 // errNeed means that a script saw windows whose keys it was not given.
 var errNeed = errors.New("windows appeared in between")
 
-// gap moves the position of a partition to the first offset of the log, if the
-// store still holds from, and gives up the windows below floor.
-func (t *table) gap(ctx context.Context, p int32, from, to windowing.Position, floor int64) error {
+// crossing moves the position of a partition, and gives up the windows below a
+// floor. One that moves nothing only raises the floor.
+type crossing struct {
+	p        int32
+	from, to windowing.Position
+	floor    int64
+	// shards is the stored list of shards.
+	shards string
+}
+
+// gap makes a crossing if the store still holds its from.
+func (t *table) gap(ctx context.Context, c crossing) error {
 	starts, err := t.s.client.ZRange(ctx, t.keys.windows(), 0, -1).Result()
 	if err != nil {
 		return explain("list windows", err)
 	}
-	names := []string{t.keys.state(), t.keys.windows()}
+	names := []string{t.keys.state(), t.keys.windows(), t.keys.events()}
 	args := []any{
-		t.m.Generation(), t.size(), floor, millis(t.windowTTL()), millis(t.stateTTL()), t.m.Partitions, t.shards(),
-		int(p), positionText(from), positionText(to), 0,
+		string(t.role), t.maxEvents(), t.m.Generation(), t.size(), c.floor, millis(t.windowTTL()), millis(t.stateTTL()), t.m.Partitions, c.shards,
+		int(c.p), positionText(c.from), positionText(c.to), 0,
 	}
 	at := len(args) - 1
 	n := 0
 	for _, start := range starts {
-		if s, err := strconv.ParseInt(start, 10, 64); err != nil || s >= floor {
+		if s, err := strconv.ParseInt(start, 10, 64); err != nil || s >= c.floor {
 			continue
 		}
 		n++
@@ -198,15 +237,15 @@ func (t *table) promote(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, explain("list windows", err)
 	}
-	names := []string{t.keys.generations(), t.keys.state(), old.state(), t.keys.windows(), old.windows()}
-	args := []any{t.m.Generation(), t.other, millis(t.stateTTL()), len(mine)}
+	names := []string{t.keys.generations(), t.keys.state(), old.state(), t.keys.windows(), old.windows(), old.events()}
+	args := []any{t.m.Generation(), t.other, millis(t.stateTTL()), t.maxEvents(), t.size(), len(mine)}
 	for _, start := range mine {
 		names = append(names, t.keys.values(start), t.keys.meta(start), old.values(start), old.meta(start))
 		args = append(args, start)
 	}
 	args = append(args, len(theirs))
 	for _, start := range theirs {
-		names = append(names, old.values(start), old.meta(start), old.accumulators(start))
+		names = append(names, old.values(start), old.meta(start), old.accumulators(start), old.ordered(start))
 		args = append(args, start)
 	}
 	reply, err := t.s.run(ctx, promoteScript, names, args)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tailwater/internal/testenv"
+	"tailwater/windowing"
 )
 
 func TestPreflight_AcceptsAServerThatEvictsNothing(t *testing.T) {
@@ -113,8 +114,10 @@ func TestTable_BookkeepingExpiresBeforeTheWindows(t *testing.T) {
 	onBoth(t, func(b *bench) {
 		ctx := context.Background()
 		l := newFakeLog(1)
-		m := b.metric(oneShard)
-		l.shard("00").event(0, 101, `"city":"Pune","amount":1`)
+		m := b.metric(func(d *windowing.Definition) { oneShard(d); dated(d); d.Aggregate = "max(amount)" })
+		s0 := l.shard("00")
+		s0.beat(50)
+		s0.event(0, 101, `"city":"Pune","amount":1,"at":`+datetime(101))
 		h := b.hand(l, m)
 		h.sync()
 		state := b.client.PTTL(ctx, h.r.t.keys.state()).Val()

@@ -48,8 +48,8 @@ type WindowInfo struct {
 // Window is a window with its values.
 type Window struct {
 	WindowInfo
-	// Values by group, the JSON array of the group's values: decimal text,
-	// null, or overflow.
+	// Values by group, the JSON array of the group's values: decimal text, the
+	// JSON text of a smallest or largest value, null, or overflow.
 	Values map[string]string
 }
 

@@ -96,7 +96,7 @@ func TestProtocol_GapIsCrossedOnlyFromThePositionThatWasSeen(t *testing.T) {
 		h := b.hand(l, m)
 		h.sync() // crossed, and read to the end
 		to := windowing.Position{Incarnation: l.incarnation, Offset: 2}
-		if err := b.store.table(m).gap(ctx, 0, windowing.Position{}, to, 500); !errors.Is(err, errRefused) {
+		if err := b.store.table(m).gap(ctx, crossing{to: to, floor: 500, shards: "00"}); !errors.Is(err, errRefused) {
 			b.Errorf("the gap of a worker that was slow: got %v, want %v", err, errRefused)
 		}
 		checkExact(b, b.store, l, m)

@@ -138,7 +138,7 @@ func TestHazard_B16_AllKeysOfAMetricShareOneSlot(t *testing.T) {
 		h.load()
 		h.foldAll()
 		names, _ := h.r.t.batch(h.r.fold.Cut(), []string{"90"})
-		if got, want := len(names), 3+2*3; got != want {
+		if got, want := len(names), 4+2*4; got != want {
 			t.Errorf("declared keys: got %d, want %d", got, want)
 		}
 		for _, k := range names {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -176,7 +177,7 @@ func (r *runner) refused(err error) {
 		r.corrupt = true
 	case errors.Is(err, ErrSuperseded) && r.t.role == candidate:
 		// A twin may have promoted this very definition.
-	case errors.Is(err, ErrMaxGroups), errors.Is(err, ErrForeign), errors.Is(err, ErrSuperseded):
+	case errors.Is(err, ErrMaxGroups), errors.Is(err, ErrMaxWindows), errors.Is(err, ErrForeign), errors.Is(err, ErrSuperseded):
 		wait = backoffStopped
 	default:
 		r.wait = min(max(2*r.wait, backoffFirst), backoffLast)
@@ -229,12 +230,48 @@ func (r *runner) load(ctx context.Context) error {
 		if r.sharded {
 			return fmt.Errorf("%w: %s, want %s; start every process with the same configuration", errShards, st.shards, r.t.shards())
 		}
+		if err := r.admit(ctx, st); err != nil {
+			return err
+		}
 		if err := r.t.setShards(ctx, st); err != nil {
 			return err
 		}
 	}
 	r.sharded = true
 	return r.start(ctx, st)
+}
+
+// admit prepares rows: latest for new shards: their rows are older than what
+// the log has of them, so the floor rises above the watermarks first heard of
+// them. It fails while one was not heard.
+func (r *runner) admit(ctx context.Context, st *stored) error {
+	m := r.t.m
+	known := strings.Fields(st.shards)
+	fresh := slices.DeleteFunc(slices.Clone(m.Shards), func(s string) bool { return slices.Contains(known, s) })
+	if m.Rows != windowing.Latest || len(fresh) == 0 {
+		return nil
+	}
+	bounds, err := r.o.Source.Bounds(ctx, m.Topic)
+	if err != nil {
+		return fmt.Errorf("look at topic %s: %w", m.Topic, err)
+	}
+	for p, at := range st.positions {
+		if at.Incarnation == "" || p >= len(bounds) {
+			continue
+		}
+		first, silent, err := firstHeard(ctx, r.o.Source, stream.TopicPartition{Topic: m.Topic, Partition: int32(p)}, bounds[p].First, bounds[p].Next, fresh)
+		if err != nil {
+			return err
+		}
+		if len(silent) > 0 {
+			return fmt.Errorf("metric %s waits: new shards %v were not heard in partition %d, so it is unknown which windows have all of their rows", m.Name, silent, p)
+		}
+		floor := windowing.GapFloor(first, m.WriteDelay.Microseconds(), r.t.size())
+		if err := r.t.gap(ctx, crossing{int32(p), at, at, floor, st.shards}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *runner) learnRole(ctx context.Context) error {
@@ -278,7 +315,7 @@ func (r *runner) start(ctx context.Context, st *stored) error {
 	for p, at := range st.positions {
 		to := at
 		switch {
-		case at.Incarnation == "" && bounds[p].First == 0:
+		case at.Incarnation == "" && bounds[p].First == 0 && m.Rows != windowing.Latest:
 			to = windowing.Position{Incarnation: topic.Incarnation}
 		case at.Incarnation != topic.Incarnation || at.Offset < bounds[p].First:
 			to, err = r.cross(ctx, int32(p), at, windowing.Position{Incarnation: topic.Incarnation, Offset: bounds[p].First}, bounds[p].Next)
@@ -298,8 +335,9 @@ func (r *runner) start(ctx context.Context, st *stored) error {
 	return nil
 }
 
-// cross moves a position over the records that the log no longer has. It
-// returns the zero Position when that must wait.
+// cross moves a position over the records that the log no longer has, or that
+// rows: latest would need and that were never in it: those of rows older than
+// the log. It returns the zero Position when that must wait.
 func (r *runner) cross(ctx context.Context, p int32, at, to windowing.Position, end int64) (windowing.Position, error) {
 	m := r.t.m
 	first, silent, err := firstHeard(ctx, r.o.Source, stream.TopicPartition{Topic: m.Topic, Partition: p}, to.Offset, end, m.Shards)
@@ -308,7 +346,7 @@ func (r *runner) cross(ctx context.Context, p int32, at, to windowing.Position, 
 	}
 	if len(silent) > 0 {
 		r.recheckAt = time.Now().Add(recheckGap)
-		why := fmt.Errorf("metric %s waits in partition %d: the log's older records are gone, and shards %v were not heard since, so it is unknown which windows are whole", m.Name, p, silent)
+		why := fmt.Errorf("metric %s waits in partition %d: the log has no records before offset %d, and shards %v were not heard since, so it is unknown which windows are whole", m.Name, p, to.Offset, silent)
 		r.update(func(s *MetricStatus) {
 			if s.Stopped == nil {
 				s.Stopped = map[int32]string{}
@@ -319,10 +357,10 @@ func (r *runner) cross(ctx context.Context, p int32, at, to windowing.Position, 
 		return windowing.Position{}, nil
 	}
 	floor := windowing.GapFloor(first, m.WriteDelay.Microseconds(), r.t.size())
-	if err := r.t.gap(ctx, p, at, to, floor); err != nil {
+	if err := r.t.gap(ctx, crossing{p, at, to, floor, r.t.shards()}); err != nil {
 		return windowing.Position{}, err
 	}
-	r.o.Logger.Warn("older records of the stream are gone: windows are lost", "metric", m.Name, "partition", p, "below", time.Unix(floor, 0).UTC())
+	r.o.Logger.Warn("what was before the stream's first record is not known: older windows are not kept", "metric", m.Name, "partition", p, "below", time.Unix(floor, 0).UTC())
 	return to, nil
 }
 
@@ -350,6 +388,7 @@ func (r *runner) merged(t totals, took time.Duration) {
 		s.Watermark, s.Floor = t.watermark, t.floor
 		s.Closed, s.Incomplete = t.closed, t.incomplete
 		s.Late, s.Dropped, s.Below, s.Overflows = t.late, t.dropped, t.below, t.overflows
+		s.Skipped, s.Negatives = t.skipped, t.negatives
 		if t.groups > 0 {
 			s.Groups = t.groups
 		}

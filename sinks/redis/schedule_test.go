@@ -65,7 +65,7 @@ func TestProtocol_RandomSchedulesAreExactAtEveryState(t *testing.T) {
 	}
 	t.Run("miniredis", func(t *testing.T) { onMini(t, run(miniSchedules)) })
 	t.Run("redis", func(t *testing.T) { run(realSchedules)(newBench(t, nil, realRedis(t))) })
-	for _, what := range []string{"merged", "refused", "lost reply", "landed late", "rollback", "flushall", "trimmed", "gap", "complete", "incomplete"} {
+	for _, what := range []string{"merged", "refused", "lost reply", "landed late", "rollback", "flushall", "trimmed", "gap", "complete", "incomplete", "latest"} {
 		if total[what] == 0 {
 			t.Errorf("no schedule had a %q: %v", what, total)
 		}
@@ -80,10 +80,20 @@ func newSchedule(b *bench, seed uint64) *schedule {
 	}
 	onLate := []windowing.OnLate{windowing.Revise, windowing.Drop}[s.rng.IntN(2)]
 	wait := []time.Duration{0, 15 * time.Second}[s.rng.IntN(2)]
-	for i, agg := range []string{"sum(amount)", "count()"} {
+	kind := s.rng.IntN(4)
+	rows := []windowing.Rows{windowing.Changes, windowing.Inserts}[kind%2]
+	aggregates := []string{"sum(amount)", "count()", "avg(amount)", "min(amount)", "max(at)", "max(amount)", "min(city)"}
+	for i, at := range s.rng.Perm(len(aggregates))[:2] {
+		agg := aggregates[at]
 		s.metrics = append(s.metrics, compile(b, func(d *windowing.Definition) {
-			d.Name, d.Aggregate, d.OnLate, d.WaitForShards = fmt.Sprintf("m%d", i), agg, onLate, wait
+			d.Name, d.Aggregate, d.Rows, d.OnLate, d.WaitForShards = fmt.Sprintf("m%d", i), agg, rows, onLate, wait
 			d.Retain, d.WriteDelay = 40*time.Second, 30*time.Second
+			if kind > 1 {
+				d.Time = "at"
+			}
+			if kind == 3 {
+				dated(d)
+			}
 		}))
 	}
 	for w := range s.workers {
@@ -100,8 +110,12 @@ func newSchedule(b *bench, seed uint64) *schedule {
 // fill writes the whole log; steps show more and more of it.
 func (s *schedule) fill() {
 	shards := []*fakeShard{s.log.shard("00"), s.log.shard("01")}
+	rows := []*history{{rng: s.rng}, {rng: s.rng}}
 	now := []float64{100 + s.rng.Float64()*4, 100 + s.rng.Float64()*4}
 	silent, from, length := s.rng.IntN(5), 2+s.rng.IntN(4), 1+s.rng.IntN(4)
+	for _, sh := range shards {
+		sh.beat(85) // rows that are taken back are kept from behind this on
+	}
 	for step := range 8 {
 		for i, sh := range shards {
 			if i == silent && step >= from && step < from+length {
@@ -113,10 +127,10 @@ func (s *schedule) fill() {
 				if s.rng.IntN(7) == 0 {
 					at -= []float64{12, 25}[s.rng.IntN(2)] // its clock stepped back
 				}
-				p := int32(s.rng.IntN(2))
-				r := sh.event(p, at, fmt.Sprintf(`"city":"%c","amount":%d.5`, 'a'+s.rng.IntN(2), s.rng.IntN(9)-2))
-				if s.rng.IntN(4) == 0 {
-					s.log.append(p, r) // written again by a retry or a zombie
+				for _, r := range rows[i].change(sh, at) {
+					if s.rng.IntN(4) == 0 {
+						s.log.append(r.Partition, r) // written again by a retry or a zombie
+					}
 				}
 			}
 			for p := range int32(2) {
@@ -251,6 +265,12 @@ func (s *schedule) note(format string, args ...any) {
 func (s *schedule) check() {
 	s.b.Helper()
 	for _, m := range s.metrics {
+		if m.Rows == windowing.Latest && bookkeeping(s.b, s.b.store, m).exists {
+			s.stats["latest"]++
+			if n, _ := s.b.client.HGet(context.Background(), s.b.store.keys(m.Name, m.Generation(), current).state(), "negatives").Int(); n > 0 {
+				s.b.Fatalf("metric %s: rows were taken back that never came\n%s", m.Name, s.story())
+			}
+		}
 		if diff := inexact(s.b, s.b.store, s.log, m); diff != "" {
 			s.b.Fatalf("metric %s: %s\n%s", m.Name, diff, s.story())
 		}
@@ -290,6 +310,7 @@ func (s *schedule) checkClosed(m *windowing.Metric) {
 		s.b.Fatal(err)
 	}
 	ahead := s.ahead(m, st)
+	_, announced := s.b.events(m.Name)
 	for _, info := range infos {
 		start := info.Start.Unix()
 		if info.Complete {
@@ -314,6 +335,9 @@ func (s *schedule) checkClosed(m *windowing.Metric) {
 				s.b.Fatalf("metric %s: revision %d of window %d has two contents: %s and %s\n%s", m.Name, w.Revision, start, before, content, s.story())
 			}
 			s.published[key] = content
+			if got := announced[fmt.Sprint(start)]; got != fmt.Sprint(w.Revision) {
+				s.b.Fatalf("metric %s: window %d has revision %d, and its last event says %q\n%s", m.Name, start, w.Revision, got, s.story())
+			}
 		}
 	}
 }
@@ -333,10 +357,9 @@ func (s *schedule) ahead(m *windowing.Metric, st *stored) map[int64]bool {
 			if r.Kind != stream.Event || r.Offset < st.positions[p].Offset {
 				continue
 			}
-			var micros int64
-			fmt.Sscan(string(oracleEvent(s.b, r.Value)["_ts_us"]), &micros)
-			start := micros / 1e7 * 10
-			if (start+10)*1e6 > low {
+			at, ok := oracleTime(s.b, m, oracleEvent(s.b, r.Value))
+			start := at / 10 * 10
+			if ok && (start+10)*1e6 > low {
 				out[start] = true
 			}
 		}

@@ -13,7 +13,7 @@ var sources embed.FS
 
 // The scripts. Each is whole in itself: what they share is put in front.
 var (
-	flushScript   = script("common", "decimal", "flush")
+	flushScript   = script("common", "decimal", "values", "flush")
 	gapScript     = script("common", "gap")
 	claimScript   = script("common", "claim")
 	shardsScript  = script("common", "shards")

@@ -180,7 +180,7 @@ func TestFlush_ClosesAndDeletesWindowsItWasNotGivenAtFirst(t *testing.T) {
 
 func BenchmarkMerge(b *testing.B) {
 	for _, server := range []string{"redis", "miniredis"} {
-		for _, agg := range []string{"count()", "sum(amount)"} {
+		for _, agg := range []string{"count()", "sum(amount)", "avg(amount)", "max(amount)"} {
 			for _, fields := range []int{0, 100, 1000} {
 				b.Run(fmt.Sprintf("%s/%s/%dfields", server, agg, fields), func(b *testing.B) {
 					benchMerge(b, server, agg, fields)
@@ -233,6 +233,9 @@ func benchMerge(b *testing.B, server, agg string, fields int) {
 	d.Windows = []windowing.WindowDelta{{Start: 100}}
 	for i := range fields {
 		g := windowing.GroupDelta{Group: fmt.Sprintf(`["city %d"]`, i), Cell: windowing.Cell{Rows: 3, Values: 3, Sum: windowing.Int{123456789012}}}
+		if agg == "max(amount)" {
+			g.Values = []windowing.ValueDelta{{Order: fmt.Sprintf("112%012d", i), Text: fmt.Sprint(i), N: 1}}
+		}
 		d.Windows[0].Groups = append(d.Windows[0].Groups, g)
 	}
 	b.ReportAllocs()

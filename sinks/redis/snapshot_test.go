@@ -9,15 +9,16 @@ import (
 
 // image is the content of a store, without times to live.
 type image struct {
-	hashes map[string]map[string]string
-	zsets  map[string][]goredis.Z
+	hashes  map[string]map[string]string
+	zsets   map[string][]goredis.Z
+	streams map[string][]goredis.XMessage
 }
 
 // snapshot copies everything that the store holds.
 func (b *bench) snapshot() image {
 	b.Helper()
 	ctx := context.Background()
-	im := image{map[string]map[string]string{}, map[string][]goredis.Z{}}
+	im := image{map[string]map[string]string{}, map[string][]goredis.Z{}, map[string][]goredis.XMessage{}}
 	names, err := b.client.Keys(ctx, "*").Result()
 	if err != nil {
 		b.Fatalf("list keys: %v", err)
@@ -28,8 +29,10 @@ func (b *bench) snapshot() image {
 			im.hashes[k] = b.client.HGetAll(ctx, k).Val()
 		case "zset":
 			im.zsets[k] = b.client.ZRangeWithScores(ctx, k, 0, -1).Val()
+		case "stream":
+			im.streams[k] = b.client.XRange(ctx, k, "-", "+").Val()
 		default:
-			b.Fatalf("key %s is neither hash nor zset", k)
+			b.Fatalf("key %s is neither hash, zset nor stream", k)
 		}
 	}
 	return im
@@ -47,6 +50,11 @@ func (b *bench) restore(im image) {
 	}
 	for k, z := range im.zsets {
 		pipe.ZAdd(ctx, k, z...)
+	}
+	for k, messages := range im.streams {
+		for _, m := range messages {
+			pipe.XAdd(ctx, &goredis.XAddArgs{Stream: k, ID: m.ID, Values: m.Values})
+		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		b.Fatalf("restore: %v", err)

@@ -31,6 +31,10 @@ type MetricStatus struct {
 	// Late events were applied, Dropped left out, Below the floor when they
 	// came. Overflows are groups whose value no longer fits.
 	Late, Dropped, Below, Overflows int64
+	// Skipped had no time that a window could have. Negatives are groups whose
+	// number of rows fell below zero: rows were taken back that were never
+	// counted, which is a reason for an alarm.
+	Skipped, Negatives int64
 	// Refused counts batches that started from another position than the
 	// stored one and were folded again; Flushes those that were taken.
 	Refused, Flushes int64

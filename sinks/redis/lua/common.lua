@@ -57,12 +57,16 @@ local function entry_text(e)
   return e.state .. ' ' .. e.complete .. ' ' .. int(e.revision) .. ' ' .. int(e.groups) .. ' ' .. e.missing
 end
 
+-- missing_text is the JSON array of the missing shards.
+local function missing_text(e)
+  if e.missing == '-' then return '[]' end
+  return '["' .. string.gsub(e.missing, ',', '","') .. '"]'
+end
+
 -- meta_list is what readers see of a window.
 local function meta_list(e, start, size, gen)
-  local missing = '[]'
-  if e.missing ~= '-' then missing = '["' .. string.gsub(e.missing, ',', '","') .. '"]' end
   return {'state', e.state, 'revision', int(e.revision), 'complete', e.complete,
-          'missing', missing, 'groups', int(e.groups), 'end', int(start + size), 'generation', gen}
+          'missing', missing_text(e), 'groups', int(e.groups), 'end', int(start + size), 'generation', gen}
 end
 
 -- The list of windows not yet complete, as text and as a set.
@@ -77,7 +81,10 @@ local function starts_text(set)
   for _, ns in pairs(set) do list[#list + 1] = ns end
   table.sort(list)
   for i = 1, #list do list[i] = int(list[i]) end
-  return table.concat(list, ' ')
+  -- The embedded server bounds what concat takes: it pushes each twice.
+  local out, half = {}, CHUNK / 2
+  for i = 1, #list, half do out[#out + 1] = table.concat(list, ' ', i, math.min(i + half - 1, #list)) end
+  return table.concat(out, ' ')
 end
 
 -- low_high reads the lowest and highest watermark of a partition.
@@ -91,6 +98,13 @@ end
 local function publish_entry(e, now)
   e.revision = math.max(e.revision + 1, now)
   if e.state == 'open' then e.state = 'closed' else e.state = 'revised' end
+end
+
+-- announce adds a publication of a window to the stream of events, which keeps
+-- about so many.
+local function announce(key, limit, e, start, stop)
+  redis.call('XADD', key, 'MAXLEN', '~', limit, '*', 'start', start, 'end', int(stop), 'state', e.state,
+             'revision', int(e.revision), 'complete', e.complete, 'missing', missing_text(e))
 end
 
 local function millis()

@@ -67,7 +67,7 @@ local OVERFLOW = 'overflow'
 -- Each aggregate merges the delta at place i of d into the stored text old
 -- (false when the group is new), and returns the new text and the public one,
 -- or nothing when old cannot be read.
-local width = {count = 1, sum = 3}
+local width = {count = 1, sum = 3, avg = 3, min = 2, max = 2}
 local merge = {}
 
 function merge.count(old, d, i)
@@ -81,6 +81,45 @@ function merge.count(old, d, i)
   return rows, rows
 end
 
+-- divide returns the quotient of a decimal text and a positive number of at
+-- most 14 digits, with digits behind the point; the remainder says whether
+-- anything is left.
+local function divide(s, by, digits)
+  local n = tonumber(by)
+  local w = 15 - #by -- a remainder and w digits stay below 10^15
+  s = s .. string.rep('0', digits)
+  local out, rest, first = {}, 0, 1
+  local last = (#s - 1) % w + 1
+  while first <= #s do
+    local x = rest * 10 ^ (last - first + 1) + tonumber(string.sub(s, first, last))
+    local q = math.floor(x / n)
+    rest = x - q * n
+    local text = string.format('%.0f', q)
+    out[#out + 1] = string.rep('0', last - first + 1 - #text) .. text
+    first, last = last + 1, last + w
+  end
+  local q = string.gsub(table.concat(out), '^0+', '')
+  if q == '' then q = '0' end
+  return q, rest, n
+end
+
+-- average is a sum divided by its number of values, with the digits of MySQL's
+-- AVG: four more than the scale, at most 30, rounded half away from zero. MySQL
+-- computes in words of nine digits, and cuts where four more fill the last one.
+local function average(sum, values, scale)
+  local sign, by = '', values
+  if string.byte(sum, 1) == 45 then sign, sum = '-', string.sub(sum, 2) end
+  if string.byte(by, 1) == 45 then
+    by = string.sub(by, 2)
+    if sign == '' then sign = '-' else sign = '' end
+  end
+  local digits = math.min(scale + 4, 30)
+  local q, rest, n = divide(sum, by, digits - scale)
+  if (scale + 4) % 9 ~= 0 and rest * 2 >= n then q = add(q, '1') end
+  if q == '0' then sign = '' end
+  return sign .. decimal(q, digits)
+end
+
 function merge.sum(old, d, i, scale)
   local rows, values, sum = d[i], d[i + 1], d[i + 2]
   if old then
@@ -92,5 +131,12 @@ function merge.sum(old, d, i, scale)
   if #rows > COUNT_DIGITS or #sum > SUM_DIGITS then return OVERFLOW, OVERFLOW end
   local state = rows .. ' ' .. values .. ' ' .. sum
   if values == '0' then return state, 'null' end
-  return state, decimal(sum, scale)
+  return state, decimal(sum, scale), sum, values
+end
+
+function merge.avg(old, d, i, scale)
+  local state, text, sum, values = merge.sum(old, d, i, scale)
+  if not values then return state, text end
+  if #values > SHORT then return OVERFLOW, OVERFLOW end
+  return state, average(sum, values, scale)
 end

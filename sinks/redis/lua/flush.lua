@@ -1,14 +1,17 @@
 -- Merges the deltas of one metric, or nothing of them.
--- KEYS: generations, bookkeeping, list of windows, then for each window its
--- accumulators, public values and public description.
+-- KEYS: generations, bookkeeping, list of windows, events, then for each window its
+-- accumulators, public values, public description and ordered values.
 
-local G, S, Z = KEYS[1], KEYS[2], KEYS[3]
+local G, S, Z, E = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local gen, role, kind = arg(), arg(), arg()
 local scale, size, maxgroups = num(), num(), num()
 local lateness, wait, retain = num(), num(), num()
 local window_ttl, state_ttl = arg(), arg()
 local partitions, shards = arg(), arg()
-local late, dropped = arg(), arg()
+local late, dropped, skipped = arg(), arg(), arg()
+local retract, maxopen, maxevents = arg() == '1', num(), arg()
+
+local ordered = kind == 'min' or kind == 'max'
 
 local steps = {}
 for i = 1, num() do
@@ -18,26 +21,33 @@ end
 -- Each window: start, its keys, and the groups with their deltas side by side.
 local windows, by_start = {}, {}
 for i = 1, num() do
-  local w = {start = arg(), groups = {}, deltas = {}}
+  local w = {start = arg(), groups = {}, images = {}, deltas = {}, values = {}}
   w.ns = tonumber(w.start)
-  w.a, w.w, w.meta = KEYS[3 * i + 1], KEYS[3 * i + 2], KEYS[3 * i + 3]
+  w.a, w.w, w.meta, w.o = KEYS[4 * i + 1], KEYS[4 * i + 2], KEYS[4 * i + 3], KEYS[4 * i + 4]
   for g = 1, num() do
-    w.groups[g] = arg()
+    w.groups[g], w.images[g] = arg(), arg()
     for _ = 1, width[kind] do w.deltas[#w.deltas + 1] = arg() end
+    if ordered then
+      local v = {}
+      for k = 1, 3 * num() do v[k] = arg() end
+      w.values[g] = v
+    end
   end
   windows[i], by_start[w.start] = w, w
 end
 
 -- 1. Types: nothing may fail once writing has begun.
-local wrong = wrongtype(G, 'hash') or wrongtype(S, 'hash') or wrongtype(Z, 'zset')
+local wrong = wrongtype(G, 'hash') or wrongtype(S, 'hash') or wrongtype(Z, 'zset') or wrongtype(E, 'stream')
 for _, w in ipairs(windows) do
-  wrong = wrong or wrongtype(w.a, 'hash') or wrongtype(w.w, 'hash') or wrongtype(w.meta, 'hash')
+  wrong = wrong or wrongtype(w.a, 'hash') or wrongtype(w.w, 'hash') or wrongtype(w.meta, 'hash') or
+          wrongtype(w.o, 'zset')
 end
 if wrong then return wrong end
 
 -- 2. Bookkeeping, generation, positions.
 local fields = {'v', 'open', 'stopped', 'floor', 'partitions', 'shards', 'unclosed',
-                'closed', 'incomplete', 'late', 'dropped', 'below', 'overflows'}
+                'closed', 'incomplete', 'late', 'dropped', 'below', 'overflows',
+                'skipped', 'negatives'}
 local stored = {}
 do
   local got = redis.call('HMGET', S, unpack(fields))
@@ -73,7 +83,7 @@ end
 -- 3. Windows: read, check and compute everything that will be written.
 local floor = tonumber(stored.floor or '0')
 local unclosed = parse_starts(stored.unclosed)
-local below, overflows, groups_now = '0', '0', 0
+local below, overflows, negatives, groups_now = '0', '0', '0', 0
 local now = millis()
 
 do
@@ -86,7 +96,7 @@ do
       if not w.entry then return {'CORRUPT', 'field ' .. names[i]} end
       -- An evicted or expired window is lost, never half of itself.
       if w.entry.state ~= 'lost' and w.entry.groups > 0 and
-         redis.call('EXISTS', w.a) + redis.call('EXISTS', w.w) < 2 then
+         (redis.call('EXISTS', w.a) + redis.call('EXISTS', w.w) < 2 or ordered and retract and redis.call('EXISTS', w.o) == 0) then
         w.entry.state, w.entry.complete, w.entry.missing = 'lost', '0', '-'
         w.gone, w.dirty = true, true
         unclosed[w.start] = nil
@@ -98,7 +108,7 @@ end
 for _, w in ipairs(windows) do
   local n = #w.groups
   if n > 0 and (w.ns < floor or (w.entry and w.entry.state == 'lost')) then
-    for g = 1, n do below = add(below, w.deltas[(g - 1) * width[kind] + 1]) end
+    for g = 1, n do below = add(below, w.images[g]) end
   elseif n > 0 then
     local olds = {}
     if w.entry then
@@ -108,15 +118,32 @@ for _, w in ipairs(windows) do
       w.new = true
       unclosed[w.start] = w.ns
     end
-    w.states, w.texts, w.dirty, w.touched = {}, {}, true, true
+    w.states, w.texts, w.emptied, w.ask, w.dirty, w.touched = {}, {}, {}, {}, true, true
+    if ordered and retract and not read_values(w) then return {'CORRUPT', 'a value of window ' .. w.start} end
     for g = 1, n do
-      local old = olds[g]
-      if not old then w.entry.groups = w.entry.groups + 1 end
-      local state, text = merge[kind](old, w.deltas, (g - 1) * width[kind] + 1, scale)
+      local old, at = olds[g], (g - 1) * width[kind] + 1
+      local state, text, ask
+      if ordered then
+        state, text, ask = merge_values(kind, old, w.deltas[at], w.deltas[at + 1], w.values[g])
+      else
+        state, text = merge[kind](old, w.deltas, at, scale)
+      end
       if not state then return {'CORRUPT', 'a group of window ' .. w.start} end
       if state == OVERFLOW and old ~= OVERFLOW then overflows = add(overflows, '1') end
-      w.states[2 * g - 1], w.states[2 * g] = w.groups[g], state
-      w.texts[2 * g - 1], w.texts[2 * g] = w.groups[g], text
+      local rows = string.match(state, '^%-?%d+')
+      if rows == '0' then -- no row is left
+        if old then
+          w.entry.groups = w.entry.groups - 1
+          w.emptied[#w.emptied + 1] = w.groups[g]
+        end
+      else
+        if not old then w.entry.groups = w.entry.groups + 1 end
+        if string.byte(state, 1) == 45 and (not old or string.byte(old, 1) ~= 45) then negatives = add(negatives, '1') end
+        local k = #w.states
+        w.states[k + 1], w.states[k + 2] = w.groups[g], state
+        w.texts[k + 1], w.texts[k + 2] = w.groups[g], text
+        if ask then w.ask[#w.ask + 1] = k + 2 end
+      end
     end
     groups_now = w.entry.groups
     if w.entry.groups > maxgroups then
@@ -126,6 +153,12 @@ for _, w in ipairs(windows) do
       return {'STOPPED', int(maxgroups), w.start}
     end
   end
+end
+
+if maxopen > 0 then
+  local open, last = 0, 0
+  for _, ns in pairs(unclosed) do open, last = open + 1, math.max(last, ns) end
+  if open > maxopen then return {'WINDOWS', int(maxopen), int(last)} end
 end
 
 -- 4. Watermarks of all partitions, as they will be stored.
@@ -228,11 +261,14 @@ for start, ns in pairs(unclosed) do
     end
   end
 end
+local published = {}
 for _, w in ipairs(windows) do
   if w.entry and w.entry.state ~= 'lost' and (w.publish or (w.touched and w.entry.state ~= 'open')) then
     publish_entry(w.entry, now)
+    published[#published + 1] = w
   end
 end
+table.sort(published, function(a, b) return a.ns < b.ns end)
 
 -- 6. Expiry: the floor rises as far as the windows below it can be deleted here.
 local dead, expired = {}, 0
@@ -269,16 +305,25 @@ local function put(field, value)
   set[#set + 1] = value
 end
 for _, w in ipairs(dead) do
-  redis.call('UNLINK', w.a, w.w, w.meta)
+  redis.call('UNLINK', w.a, w.w, w.meta, w.o)
   redis.call('ZREM', Z, w.start)
   redis.call('HDEL', S, 'w:' .. w.start)
   unclosed[w.start] = nil
 end
 for _, w in ipairs(windows) do
   if w.dirty and not w.dead then
-    if w.new then redis.call('UNLINK', w.a, w.w, w.meta) end
-    if w.gone then redis.call('UNLINK', w.a) end
+    if w.new then redis.call('UNLINK', w.a, w.w, w.meta, w.o) end
+    if w.gone then redis.call('UNLINK', w.a, w.o) end
     if w.touched then
+      chunks('HDEL', w.a, w.emptied)
+      chunks('HDEL', w.w, w.emptied)
+      if ordered and retract then
+        order_values(w)
+        for _, k in ipairs(w.ask) do
+          w.states[k], w.texts[k] = find_best(w, kind, w.states[k - 1], w.states[k])
+          if not w.states[k] then return {'CORRUPT', 'the values of window ' .. w.start} end
+        end
+      end
       hset(w.a, w.states)
       hset(w.w, w.texts)
     end
@@ -287,7 +332,13 @@ for _, w in ipairs(windows) do
     redis.call('PEXPIRE', w.a, window_ttl)
     redis.call('PEXPIRE', w.w, window_ttl)
     redis.call('PEXPIRE', w.meta, window_ttl)
+    redis.call('PEXPIRE', w.o, window_ttl)
     put('w:' .. w.start, entry_text(w.entry))
+  end
+end
+if role == 'current' then
+  for _, w in ipairs(published) do
+    if not w.dead then announce(E, maxevents, w.entry, w.start, w.ns + size) end
   end
 end
 for _, s in ipairs(steps) do
@@ -299,18 +350,20 @@ for _, s in ipairs(steps) do
 end
 local totals = {closed = add(stored.closed or '0', int(closed)), incomplete = add(stored.incomplete or '0', int(incomplete)),
                 late = add(stored.late or '0', late), dropped = add(stored.dropped or '0', dropped),
-                below = add(stored.below or '0', below), overflows = add(stored.overflows or '0', overflows)}
+                below = add(stored.below or '0', below), overflows = add(stored.overflows or '0', overflows),
+                skipped = add(stored.skipped or '0', skipped), negatives = add(stored.negatives or '0', negatives)}
 for f, v in pairs(totals) do put(f, v) end
 put('unclosed', starts_text(unclosed))
 hset(S, set)
 if stored.stopped then redis.call('HDEL', S, 'stopped') end
 if role == 'current' and not current then redis.call('HSET', G, 'v', FORMAT, 'current', gen) end
 redis.call('PEXPIRE', Z, window_ttl)
+redis.call('PEXPIRE', E, window_ttl)
 redis.call('PEXPIRE', G, state_ttl)
 redis.call('PEXPIRE', S, state_ttl)
 redis.call('HDEL', S, 'open')
 
 local reply = {'OK', int(watermark), int(floor), totals.closed, totals.incomplete, totals.late, totals.dropped,
-               totals.below, totals.overflows, int(groups_now)}
+               totals.below, totals.overflows, totals.skipped, totals.negatives, int(groups_now)}
 for i = 1, need_count do reply[#reply + 1] = need[i] end
 return reply

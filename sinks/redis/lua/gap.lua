@@ -1,9 +1,10 @@
 -- Moves a position that the log no longer has to the log's first offset, and
 -- gives up the windows that the missing records may have touched.
--- KEYS: bookkeeping, list of windows, then for each window its accumulators,
--- public values and public description.
+-- KEYS: bookkeeping, list of windows, events, then for each window its accumulators,
+-- public values, public description and ordered values.
 
-local S, Z = KEYS[1], KEYS[2]
+local S, Z, E = KEYS[1], KEYS[2], KEYS[3]
+local role, maxevents = arg(), arg()
 local gen, size, floor = arg(), num(), num()
 local window_ttl, state_ttl = arg(), arg()
 local partitions, shards = arg(), arg()
@@ -11,12 +12,12 @@ local p, from, to = arg(), arg(), arg()
 
 local windows, by_start = {}, {}
 for i = 1, num() do
-  local w = {start = arg(), a = KEYS[3 * i], w = KEYS[3 * i + 1], meta = KEYS[3 * i + 2]}
+  local w = {start = arg(), a = KEYS[4 * i], w = KEYS[4 * i + 1], meta = KEYS[4 * i + 2], o = KEYS[4 * i + 3]}
   w.ns = tonumber(w.start)
   windows[i], by_start[w.start] = w, w
 end
 
-local wrong = wrongtype(S, 'hash') or wrongtype(Z, 'zset')
+local wrong = wrongtype(S, 'hash') or wrongtype(Z, 'zset') or wrongtype(E, 'stream')
 for _, w in ipairs(windows) do
   wrong = wrong or wrongtype(w.a, 'hash') or wrongtype(w.meta, 'hash')
 end
@@ -58,16 +59,17 @@ if #need > 0 then return {'NEED', unpack(need, 1, math.min(#need, CHUNK))} end
 
 redis.call('HSET', S, 'open', '1')
 for _, w in ipairs(lost) do
-  redis.call('UNLINK', w.a)
+  redis.call('UNLINK', w.a, w.o)
   redis.call('HSET', w.meta, unpack(meta_list(w.entry, w.ns, size, gen)))
   redis.call('PEXPIRE', w.meta, window_ttl)
   redis.call('HSET', S, 'w:' .. w.start, entry_text(w.entry))
+  if role == 'current' then announce(E, maxevents, w.entry, w.start, w.ns + size) end
   unclosed[w.start] = nil
 end
 redis.call('HSET', S, 'v', FORMAT, 'partitions', partitions, 'shards', shards, 'floor', int(floor),
            'unclosed', starts_text(unclosed), 'p:' .. p, to)
-redis.call('HDEL', S, 'm:' .. p, 'k:' .. p)
-redis.call('HINCRBY', S, 'gaps', 1)
+if from ~= to then redis.call('HDEL', S, 'm:' .. p, 'k:' .. p) end
+if from ~= to and (from ~= '' or not string.find(to, ' 0$')) then redis.call('HINCRBY', S, 'gaps', 1) end
 redis.call('PEXPIRE', S, state_ttl)
 redis.call('HDEL', S, 'open')
 return {'OK', int(floor), int(#lost)}

@@ -1,7 +1,7 @@
 -- Forgets a metric's values whose bookkeeping cannot be trusted, so that they
 -- are folded again from the log.
 -- KEYS: bookkeeping, list of windows, then for each window its accumulators,
--- public values and public description. ARGV: whether to do so without the
+-- public values, public description and ordered values. ARGV: whether to do so without the
 -- marker of a script that ended while it wrote, then the windows.
 
 local S, Z = KEYS[1], KEYS[2]
