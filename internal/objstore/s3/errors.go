@@ -94,7 +94,7 @@ func (s *Store) explainCode(err error) string {
 	switch c := code(err); c {
 	case "NoSuchBucket":
 		return fmt.Sprintf("bucket %s does not exist: make it, or correct the bucket in lake.url or lake.endpoint", s.o.Bucket)
-	case "InvalidAccessKeyId":
+	case "InvalidAccessKeyId", "XAdminUserNotFound":
 		return "the store does not know the access key: set AWS_ACCESS_KEY_ID or AWS_PROFILE to one of this store"
 	case "SignatureDoesNotMatch":
 		return "the secret key does not belong to the access key: correct AWS_SECRET_ACCESS_KEY or the profile"

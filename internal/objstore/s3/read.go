@@ -53,7 +53,7 @@ func (s *Store) open(ctx context.Context, key, full string) (io.ReadCloser, objs
 		return nil, objstore.Info{}, err
 	}
 	info := objstore.Info{Key: key, Size: aws.ToInt64(out.ContentLength), Modified: aws.ToTime(out.LastModified)}
-	return &body{ctx: ctx, cancel: cancel, watchdog: watchdog, timeout: s.o.Timeout, rc: out.Body, key: key, left: info.Size}, info, nil
+	return &body{ctx: ctx, cancel: cancel, watchdog: watchdog, timeout: s.o.Timeout, rc: out.Body, key: key, url: s.URL(), left: info.Size}, info, nil
 }
 
 // body is the body of an object that is being read.
@@ -63,7 +63,7 @@ type body struct {
 	watchdog *time.Timer
 	timeout  time.Duration
 	rc       io.ReadCloser
-	key      string
+	key, url string
 	left     int64
 }
 
@@ -82,7 +82,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if cause := context.Cause(b.ctx); cause != nil {
 		err = errors.Join(cause, err)
 	}
-	return n, fmt.Errorf("get %s: the body breaks off %d bytes before its end: %w", b.key, b.left, err)
+	return n, &Error{Op: "get", Key: b.key, URL: b.url, Problem: fmt.Sprintf("the body breaks off %d bytes before its end", b.left), Temporary: true, Err: err}
 }
 
 // Close gives the body up.

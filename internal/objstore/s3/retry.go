@@ -123,7 +123,13 @@ func refused(err error) bool {
 // contended reports that another writer is at the key.
 func contended(err error) bool { return status(err) == http.StatusConflict }
 
-// absent reports that nothing is there: a key, or an upload.
+// absent reports that nothing is there: a key, or an upload. A 404 alone does
+// not say so: a bucket or a user may be gone, or a proxy speak for the store,
+// and a lake that is taken for empty is written anew.
 func absent(err error) bool {
-	return status(err) == http.StatusNotFound && code(err) != "NoSuchBucket"
+	switch code(err) {
+	case "NoSuchKey", "NoSuchUpload", "NotFound": // the last is the SDK's name for the answer to a HEAD, which has no body
+		return status(err) == http.StatusNotFound
+	}
+	return false
 }

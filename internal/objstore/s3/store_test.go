@@ -262,6 +262,22 @@ func TestGet_ABodyThatBreaksOffIsAnError(t *testing.T) {
 	}
 }
 
+// A lake that is taken for empty would be written anew.
+func TestGet_OnlyTheStoreSaysThatAKeyIsNotThere(t *testing.T) {
+	credentials(t)
+	f := newFake(t)
+	s := f.proven(t)
+	for i, x := range []fault{{status: 404, code: "NoSuchBucket"}, {status: 404, code: "NoSuchUser"}, {status: 404}, {status: 403, code: "AccessDenied"}} {
+		f.faults("GetObject", map[int]*fault{i + 1: &x})
+		if _, _, err := s.Get(t.Context(), "k"); err == nil || errors.Is(err, objstore.ErrNotFound) {
+			t.Errorf("Get answered by %+v = %v, want an error that is not ErrNotFound", x, err)
+		}
+	}
+	if _, _, err := s.Get(t.Context(), "k"); !errors.Is(err, objstore.ErrNotFound) {
+		t.Errorf("Get = %v, want ErrNotFound", err)
+	}
+}
+
 // partition values as the lake writes them, and some that it escapes.
 var strangeKeys = []string{
 	"city=São Paulo/a", "city=a+b/x", "city=a b/x", "city=100%25/x", "city=%2F/x", "city=a&b=c;d,e$f@g!h~/x", "city=日本/x", "city=😀/x", "city=(1)/x",
