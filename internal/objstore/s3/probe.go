@@ -12,7 +12,7 @@ import (
 )
 
 // probeFolder is where probes write; what one leaves behind means nothing.
-const probeFolder = "_tailwater/probe/"
+const probeFolder = "_tailwater/.probe/"
 
 // probeGrace bounds how long a probe's object is tidied up.
 const probeGrace = 5 * time.Second
@@ -33,7 +33,7 @@ func (e *LyingError) Error() string {
 }
 
 // Probe finds out whether the store keeps the protocol and lets us in, by
-// writing below _tailwater/probe/ and removing it again. Once it has passed it
+// writing below _tailwater/.probe/ and removing it again. Once it has passed it
 // does nothing. An *Error with Temporary set says that it could not tell:
 // every write tries again before anything else.
 func (s *Store) Probe(ctx context.Context) error {
