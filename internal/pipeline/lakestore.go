@@ -38,7 +38,7 @@ func probeLake(ctx context.Context, store objstore.Store, logger *slog.Logger) e
 	defer cancel()
 	err := bucket.Probe(limit)
 	var failed *s3.Error
-	if ctx.Err() == nil && (limit.Err() != nil || errors.As(err, &failed) && failed.Temporary) {
+	if err != nil && ctx.Err() == nil && (limit.Err() != nil || errors.As(err, &failed) && failed.Temporary) {
 		logger.Warn("the lake does not answer; it is tried again for ever", "lake", bucket.URL(), "error", err)
 		return nil
 	}
