@@ -172,6 +172,17 @@ watch() {
 # port_busy PORT: whether anything listens on PORT.
 port_busy() { grep -qiE "^ *[0-9]+: [0-9A-F]+:$(printf '%04X' "$1") [0-9A-F:]+ 0A" /proc/net/tcp /proc/net/tcp6 2>/dev/null; }
 
+# listens PID PORT: whether that very process listens on PORT.
+listens() {
+	local inode fd
+	inode=$(awk -v at=":$(printf '%04X' "$2")" '$2 ~ at "$" && $4 == "0A" { print $10; exit }' /proc/net/tcp)
+	[ -n "$inode" ] || return 1
+	for fd in "/proc/$1/fd"/*; do
+		[ "$(readlink "$fd")" != "socket:[$inode]" ] || return 0
+	done
+	return 1
+}
+
 # free_port: a port that nothing listens on, below the range that the system
 # gives to clients. Another process may still be faster: retry when it was.
 free_port() {

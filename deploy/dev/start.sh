@@ -1,7 +1,7 @@
-# What mysql-start, mariadb-start and redis-start have in common; sourced by
+# What mysql-start, mariadb-start, redis-start and s3-start have in common; sourced by
 # them after lib.sh, never run. The script that sources it defines
 #
-#   kind                       mysql, mariadb or redis
+#   kind                       mysql, mariadb, redis or s3
 #   serving                    what a server writes when it serves (extended regexp)
 #   use_programs               gets the programs, sets `version`
 #   make_data DIR              fills DIR with what a new server needs
@@ -9,6 +9,7 @@
 #   details DIR ID PORT        the JSON members of this kind, each after a comma
 #   before_again DIR           (may do nothing) removes what a killed server left
 #   after_start DIR            (may do nothing) runs when the server serves
+#   await_serving DIR PORT     (may be left out) waits until the server serves
 #
 # and calls start_main "$@". extra_option NAME VALUE takes an option of its own.
 
@@ -17,6 +18,7 @@ options=()
 extra_option() { usage_error "unknown option $1"; }
 before_again() { :; }
 after_start() { :; }
+await_serving() { await_log "$1" "$serving" 180; }
 
 start_options() {
 	while [ $# -gt 0 ]; do
@@ -60,7 +62,7 @@ start_again() {
 	await_end 5 "$dir" || die "start $dir again: it still runs"
 	before_again "$dir"
 	launch "$dir"
-	await_log "$dir" "$serving" 180 || start_failed "$dir"
+	await_serving "$dir" "$(json_field "$dir" port)" || start_failed "$dir"
 	describe "$dir" "$(json_field "$dir" server_id)" "$(json_field "$dir" port)"
 }
 
@@ -89,9 +91,9 @@ start_set() {
 	for i in "${!dirs[@]}"; do
 		d=${dirs[i]}
 		for try in 1 2 3 4 5; do
-			await_log "$d" "$serving" 180 && break
+			await_serving "$d" "${ports[i]}" && break
 			# Somebody took the free port in the meantime: take another.
-			[ "$port" = 0 ] && [ "$try" -lt 5 ] && grep -q 'Address already in use' "$d/log" || start_failed "$d"
+			[ "$port" = 0 ] && [ "$try" -lt 5 ] && grep -qi 'address already in use' "$d/log" || start_failed "$d"
 			ports[i]=$(free_port)
 			write_command "$d" "${ids[i]}" "${ports[i]}"
 			launch "$d"

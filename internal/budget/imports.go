@@ -52,6 +52,7 @@ var libraries = []struct {
 	{"github.com/redis/go-redis", []string{"sinks/redis", "internal/verify", "internal/demo", "benchmarks"}, true},
 	{"github.com/alicebob/miniredis", []string{"sinks/redis"}, true},
 	{"github.com/parquet-go/parquet-go", []string{"sinks/parquet", "internal/verify", "internal/demo", "benchmarks"}, false},
+	{"github.com/aws", []string{"internal/objstore/s3"}, false},
 	{"cel.dev/cel-go", []string{"internal/expr", "internal/verify"}, false},
 	{"github.com/go-sql-driver/mysql", []string{"internal/verify", "internal/demo", "internal/testenv", "benchmarks"}, true},
 	{"go.yaml.in/yaml", []string{"internal/config"}, true},

@@ -223,7 +223,7 @@ func (l *loader) checkLake(c *Config, columns map[string]viewColumns) *ResolvedL
 	}
 	r := &ResolvedLake{File: c.Lake.File}
 	if c.Lake.URL != "" {
-		r.Dir = l.lakeDir("lake.url", c.Lake.URL)
+		l.lakeURL(c.Lake, r)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Lake.Layouts)) {
 		if c.Views == nil {

@@ -4,11 +4,16 @@ import "time"
 
 // Lake is everything about Parquet files.
 type Lake struct {
-	_ struct{} `later:"region,endpoint,credentials,current,compact,catalog"`
+	_ struct{} `later:"credentials,current,compact,catalog"`
 
-	URL     string              `key:"url" required:"true" doc:"Where the files go: file:///absolute/path, or file://./path from this file's directory."`
-	File    LakeFile            `key:"file" doc:"How files are written and when they are closed."`
-	Layouts map[string][]Layout `key:"layouts" names:"id" doc:"Directory orders, by view. A view that is not here has one: dt and hr of its commit time."`
+	URL       string              `key:"url" required:"true" doc:"Where the files go: s3://bucket/prefix, file:///absolute/path, or file://./path from this file's directory. Credentials of S3 come from the environment, the shared files of AWS, or a role."`
+	Region    string              `key:"region" pattern:"region" doc:"Region of the bucket. Without it that of AWS_REGION or of the shared files; with an endpoint, us-east-1."`
+	Endpoint  string              `key:"endpoint" doc:"URL of an S3 that is not Amazon's, such as https://s3.example.com. It has to know conditional writes, which is looked at before the first one."`
+	PathStyle bool                `key:"path_style" default:"false" doc:"Puts the bucket into the path of a request instead of its host, as most S3 that are not Amazon's want it."`
+	SSE       string              `key:"sse" default:"none" enum:"none|s3|kms" doc:"Encryption that is asked for with each object: s3 is AES-256 with keys of S3, kms with keys of KMS, none leaves it to the bucket."`
+	KMSKey    string              `key:"kms_key" pattern:"kms_key" doc:"Id, alias or ARN of the key for sse: kms. Without it the account's own key of S3."`
+	File      LakeFile            `key:"file" doc:"How files are written and when they are closed."`
+	Layouts   map[string][]Layout `key:"layouts" names:"id" doc:"Directory orders, by view. A view that is not here has one: dt and hr of its commit time."`
 }
 
 // LakeFile says how files are written and when they are closed, by whichever

@@ -78,10 +78,21 @@ type ResolvedMetric struct {
 
 // ResolvedLake is the lake section with the layouts of every view.
 type ResolvedLake struct {
-	// Dir is the local directory that the URL names.
+	// Dir is the local directory that the URL names, S3 the bucket; one of them
+	// is set.
 	Dir     string
+	S3      *ResolvedS3
 	File    LakeFile
 	Layouts []ResolvedLayout
+}
+
+// ResolvedS3 is a place in a bucket.
+type ResolvedS3 struct {
+	// Prefix has no slash at its ends; it may be empty.
+	Bucket, Prefix   string
+	Region, Endpoint string
+	PathStyle        bool
+	SSE, KMSKey      string
 }
 
 // ResolvedLayout is one directory order of one view.

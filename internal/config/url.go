@@ -31,28 +31,3 @@ func (l *loader) redisURL(at, text string) {
 		l.warn(at, "plain-password", "the password and every value go over the network in plain text").Suggestion = "use rediss://"
 	}
 }
-
-// lakeDir returns the directory that the lake's URL names.
-func (l *loader) lakeDir(at, text string) string {
-	scheme, rest, ok := strings.Cut(text, "://")
-	switch {
-	case !ok:
-		f := l.at(at, "bad-url", "%q is no URL", text)
-		f.Fix = "file://" + text
-		if !strings.HasPrefix(text, "/") && !strings.HasPrefix(text, ".") {
-			f.Fix = "file://./" + text
-		}
-		f.Suggestion = "did you mean `" + f.Fix + "`?"
-	case scheme == "s3" || scheme == "gs" || scheme == "az" || scheme == "hdfs":
-		l.at(at, "not-supported-yet", "a lake cannot be at %s://: write file://", scheme).Suggestion = "not supported yet"
-	case scheme != "file":
-		l.at(at, "bad-url", "a lake's URL begins with file://")
-	case rest == "" || rest[0] != '/' && rest != "." && rest != ".." && !strings.HasPrefix(rest, "./") && !strings.HasPrefix(rest, "../"):
-		l.at(at, "bad-url", "%q names a host before its path", text).Suggestion = "write file:///absolute/path or file://./path"
-	case strings.ContainsAny(rest, "?#\x00"):
-		l.at(at, "bad-url", "the path of a lake cannot have ?, # or NUL in it")
-	default:
-		return l.doc.abs(rest)
-	}
-	return ""
-}

@@ -8,7 +8,6 @@ import (
 
 	"tailwater/binlog"
 	"tailwater/internal/config"
-	"tailwater/internal/objstore"
 	"tailwater/internal/status"
 	"tailwater/internal/view"
 	"tailwater/sinks/parquet"
@@ -92,13 +91,16 @@ func (p *Pipeline) delivered(_ string, commits []int64, at time.Time) {
 }
 
 // openLake opens the object store and prepares a worker for each layout.
-func (p *Pipeline) openLake(context.Context) error {
+func (p *Pipeline) openLake(ctx context.Context) error {
 	l := p.cfg.Lake
 	if l == nil {
 		return nil
 	}
-	store, err := objstore.OpenDir(l.Dir)
+	store, err := OpenLakeStore(ctx, l)
 	if err != nil {
+		return err
+	}
+	if err := probeLake(ctx, store, p.logger); err != nil {
 		return err
 	}
 	for i := range l.Layouts {

@@ -36,6 +36,8 @@ type shopRig struct {
 	dense bool
 	// edit, when set, changes the whole of it.
 	edit func(text string) string
+	// lake is where the lake's files are; empty is ./lake.
+	lake string
 
 	pipe *pipeline.Pipeline
 	stop context.CancelFunc
@@ -109,8 +111,8 @@ http: { listen: 127.0.0.1:0 }
 	return text
 }
 
-// open opens the pipeline.
-func (r *shopRig) open() (*pipeline.Pipeline, error) {
+// resolved writes the configuration and loads it.
+func (r *shopRig) resolved() *config.Resolved {
 	r.t.Helper()
 	path := filepath.Join(r.dir, "tailwater.yaml")
 	if err := os.WriteFile(path, []byte(r.configText()), 0o600); err != nil {
@@ -120,7 +122,13 @@ func (r *shopRig) open() (*pipeline.Pipeline, error) {
 	if cfg == nil {
 		r.t.Fatalf("configuration:\n%s", findings)
 	}
-	return pipeline.Open(r.t.Context(), pipeline.Options{Config: cfg.Resolved(), Logger: slog.New(slog.DiscardHandler)})
+	return cfg.Resolved()
+}
+
+// open opens the pipeline.
+func (r *shopRig) open() (*pipeline.Pipeline, error) {
+	r.t.Helper()
+	return pipeline.Open(r.t.Context(), pipeline.Options{Config: r.resolved(), Logger: slog.New(slog.DiscardHandler)})
 }
 
 // start opens the pipeline and runs it.
@@ -228,7 +236,7 @@ func (r *shopRig) drainAndCompare() {
 	if err := <-r.done; err != nil {
 		r.t.Fatalf("Run = %v, want a clean drain", err)
 	}
-	books := demo.Books{Ledger: r.ledger, Store: r.pipe.Store(), Lake: filepath.Join(r.dir, "lake")}
+	books := demo.Books{Ledger: r.ledger, Store: r.pipe.Store(), Lake: cmp.Or(r.lake, filepath.Join(r.dir, "lake"))}
 	c, err := books.Compare(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)

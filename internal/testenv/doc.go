@@ -1,5 +1,5 @@
-// Package testenv starts the real servers that tests talk to: MySQL, MariaDB
-// and Redis by the scripts of deploy/dev, and the command lines of DuckDB and
+// Package testenv starts the real servers that tests talk to: MySQL, MariaDB,
+// Redis and S3 by the scripts of deploy/dev, and the command lines of DuckDB and
 // kcat. Only tests import it.
 //
 // Every server that a test starts is its own: it listens on a free port of

@@ -22,7 +22,7 @@ import (
 // when they cannot do what they promise. They are not safe for concurrent use,
 // but different servers may be used at the same time.
 type Server struct {
-	// Kind is mysql, mariadb or redis.
+	// Kind is mysql, mariadb, redis or s3.
 	Kind string `json:"kind"`
 	// Name is the server's number in its set as text: "00", "01", ...
 	Name string `json:"name"`
@@ -51,6 +51,10 @@ type Server struct {
 	DSN string `json:"dsn"`
 	// Addr is host:port.
 	Addr string `json:"addr"`
+	// URL is the endpoint of S3, Bucket a bucket that is there; User is the
+	// access key, Password the secret key.
+	URL    string `json:"url"`
+	Bucket string `json:"bucket"`
 
 	db *sql.DB
 }
@@ -82,6 +86,21 @@ func MariaDB(t testing.TB, options ...string) *Server {
 func Redis(t testing.TB, options ...string) *Server {
 	t.Helper()
 	return start(t, "redis", nil, options)[0]
+}
+
+// S3 starts an S3 server with an empty bucket, whose objects are files below
+// DataDir, and gives this process its credentials and nobody else's. A test
+// that calls it does not run in parallel with others.
+func S3(t testing.TB, options ...string) *Server {
+	t.Helper()
+	s := start(t, "s3", nil, options)[0]
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": s.User, "AWS_SECRET_ACCESS_KEY": s.Password, "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "", "AWS_REGION": "",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_ENDPOINT_URL": "", "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		t.Setenv(name, value)
+	}
+	return s
 }
 
 func start(t testing.TB, kind string, args, options []string) []*Server {

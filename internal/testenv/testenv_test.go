@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -109,6 +110,26 @@ func TestRedis_AnswersAndRestartsOnItsPort(t *testing.T) {
 	s.Restart(t)
 	if got, want := cli("GET", "k"), "v"; got != want {
 		t.Errorf("value after kill and restart: got %q, want %q", got, want)
+	}
+}
+
+func TestS3_ServesABucketAndRestartsOnItsPort(t *testing.T) {
+	s := S3(t)
+	if err := os.WriteFile(filepath.Join(s.DataDir, s.Bucket, "k"), []byte("v"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Kill(t)
+	s.Restart(t)
+	resp, err := http.Get(s.URL + "/" + s.Bucket + "/k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got, want := resp.StatusCode, http.StatusForbidden; got != want {
+		t.Errorf("an unsigned request: status %d, want %d", got, want)
+	}
+	if got, want := os.Getenv("AWS_ACCESS_KEY_ID"), s.User; got != want {
+		t.Errorf("the access key of this process: %q, want %q", got, want)
 	}
 }
 

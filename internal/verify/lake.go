@@ -59,6 +59,9 @@ func (l *lake) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		if away := lakeAway(err); away != nil {
+			return away
+		}
 		if err != nil {
 			l.differ(Difference{Kind: Chain, Where: "layout " + l.layout, Text: err.Error()})
 			break
@@ -193,6 +196,9 @@ func (l *lake) files(ctx context.Context, b parquet.Batch, into *content) (whole
 		})
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)
+		}
+		if away := lakeAway(err); away != nil {
+			return false, away
 		}
 		if err != nil {
 			whole = false

@@ -118,7 +118,10 @@ func (r *rows) lookUpHistory(ctx context.Context, p *pass, keep func(*event, uin
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
 				}
-				_ = err // the lake's own check names the file
+				// A file that cannot be read is named by the lake's own check.
+				if away := lakeAway(err); away != nil {
+					return away
+				}
 			}
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"tailwater/internal/config"
-	"tailwater/internal/objstore"
+	"tailwater/internal/objstore/s3"
 	"tailwater/internal/pipeline"
 	"tailwater/internal/status"
 	"tailwater/stream"
@@ -37,7 +37,7 @@ func (v *verifier) open(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(dir, "VERSION")); err != nil {
 		return &UnreachableError{fmt.Sprintf("there is no stream in %s: has the pipeline run with this configuration?", v.cfg.StateDir), err}
 	}
-	if err := v.openLake(); err != nil {
+	if err := v.openLake(ctx); err != nil {
 		return err
 	}
 	deadline := time.Now().Add(startingUp)
@@ -76,19 +76,36 @@ func (v *verifier) attach(ctx context.Context, dir string) error {
 	return nil
 }
 
-// openLake opens the lake's directory, if the configuration has one.
-func (v *verifier) openLake() error {
-	if v.cfg.Lake == nil {
+// openLake opens the lake, if the configuration has one.
+func (v *verifier) openLake(ctx context.Context) error {
+	l := v.cfg.Lake
+	if l == nil {
 		return nil
 	}
-	if _, err := os.Stat(v.cfg.Lake.Dir); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(l.Dir); l.S3 == nil && errors.Is(err, fs.ErrNotExist) {
 		return nil // nothing was ever written
 	}
-	store, err := objstore.OpenDir(v.cfg.Lake.Dir)
+	store, err := pipeline.OpenLakeStore(ctx, l)
 	if err != nil {
 		return &UnreachableError{"the lake cannot be opened", err}
 	}
+	for _, err := range store.List(ctx, "_tailwater/") {
+		if err != nil {
+			return &UnreachableError{"the lake cannot be read", err}
+		}
+		break
+	}
 	v.lake = store
+	return nil
+}
+
+// lakeAway returns an error where err says that the lake's store did not
+// answer, which tells nothing about what is in it.
+func lakeAway(err error) error {
+	var failed *s3.Error
+	if errors.As(err, &failed) {
+		return &UnreachableError{"the lake cannot be read", err}
+	}
 	return nil
 }
 

@@ -261,6 +261,9 @@ func (r *rows) foldBatch(ctx context.Context, p *pass, b parquet.Batch) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		if away := lakeAway(err); away != nil {
+			return away
+		}
 		if err != nil {
 			r.topic.whole = false // the lake's own check names the file
 		}

@@ -67,6 +67,9 @@ func (t *topic) addHistory(ctx context.Context, store objstore.Store, view, layo
 	}
 	t.store = store
 	for b, err := range parquet.Committed(ctx, store, view, layout) {
+		if away := lakeAway(err); away != nil {
+			return away
+		}
 		if err != nil {
 			t.whole = false // the lake's own check names it
 			break

@@ -1,0 +1,191 @@
+package s3_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"tailwater/internal/objstore/s3"
+)
+
+func TestProbe_PassesOnceAndLeavesNothing(t *testing.T) {
+	credentials(t)
+	f := newFake(t)
+	s := f.open(t)
+	for range 2 {
+		if err := s.Probe(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if keys, uploads := f.left(); len(keys) != 0 || uploads != 0 {
+		t.Errorf("%v and %d uploads are left, want nothing", keys, uploads)
+	}
+	if n := f.count["CreateMultipartUpload"]; n != 1 {
+		t.Errorf("%d probes, want 1", n)
+	}
+}
+
+func TestProbe_RefusesAStoreThatIgnoresTheCondition(t *testing.T) {
+	credentials(t)
+	for op, request := range map[string]string{"PutObject": "PUT", "CompleteMultipartUpload": "CompleteMultipartUpload"} {
+		for name, x := range map[string]*fault{"": nil, ", reply lost": {applied: true}, ", not sent": {}, ", 503": {status: 503}} {
+			t.Run(op+name, func(t *testing.T) {
+				f := newFake(t)
+				f.ignore[op] = true
+				// The request that the store should refuse: the second PUT, the completion.
+				f.faults(op, map[int]*fault{map[string]int{"PutObject": 2, "CompleteMultipartUpload": 1}[op]: x})
+				s := f.open(t)
+				var lying *s3.LyingError
+				if err := s.Probe(t.Context()); !errors.As(err, &lying) || lying.Request != request || !strings.Contains(err.Error(), "If-None-Match on "+request) {
+					t.Errorf("Probe = %v, want a LyingError of %s", err, request)
+				}
+				if err := put(t.Context(), s, "k", "x"); !errors.As(err, &lying) {
+					t.Errorf("PutNew = %v, want it refused before it is sent", err)
+				}
+				if keys, uploads := f.left(); len(keys) != 0 || uploads != 0 {
+					t.Errorf("%v and %d uploads are left, want nothing", keys, uploads)
+				}
+			})
+		}
+	}
+}
+
+func TestProbe_RefusesAStoreWithoutMetadata(t *testing.T) {
+	credentials(t)
+	f := newFake(t)
+	f.forget = true
+	if err := f.open(t).Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "metadata") {
+		t.Errorf("Probe = %v, want an error that names the metadata", err)
+	}
+}
+
+func TestProbe_PassesOverFaults(t *testing.T) {
+	credentials(t)
+	for _, op := range []string{"ListObjectsV2", "PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "HeadObject", "DeleteObject"} {
+		for n := 1; n <= 2; n++ {
+			for name, x := range map[string]*fault{"lost": {applied: true}, "closed": {}, "503": {status: 503}} {
+				f := newFake(t)
+				f.faults(op, map[int]*fault{n: x})
+				if err := f.open(t).Probe(t.Context()); err != nil {
+					t.Errorf("%s %d %s: %v, want nil", op, n, name, err)
+				}
+			}
+		}
+	}
+}
+
+func TestProbe_SaysWhatToChange(t *testing.T) {
+	credentials(t)
+	region := map[string]string{"X-Amz-Bucket-Region": "eu-west-1"}
+	for name, c := range map[string]struct {
+		op   string
+		x    fault
+		want []string
+	}{
+		"bucket":            {"ListObjectsV2", fault{status: 404, code: "NoSuchBucket"}, []string{"bucket lake-bucket does not exist", "lake.url"}},
+		"access key":        {"ListObjectsV2", fault{status: 403, code: "InvalidAccessKeyId"}, []string{"AWS_ACCESS_KEY_ID"}},
+		"secret":            {"ListObjectsV2", fault{status: 403, code: "SignatureDoesNotMatch"}, []string{"AWS_SECRET_ACCESS_KEY"}},
+		"session":           {"ListObjectsV2", fault{status: 400, code: "ExpiredToken"}, []string{"session token"}},
+		"clock":             {"ListObjectsV2", fault{status: 403, code: "RequestTimeTooSkewed"}, []string{"clock"}},
+		"list denied":       {"ListObjectsV2", fault{status: 403, code: "AccessDenied"}, []string{"s3:ListBucket", "bucket lake-bucket", "docs/operations.md"}},
+		"put denied":        {"PutObject", fault{status: 403, code: "AccessDenied"}, []string{"s3:PutObject"}},
+		"head denied":       {"HeadObject", fault{status: 403}, []string{"s3:GetObject"}},
+		"delete denied":     {"DeleteObject", fault{status: 403, code: "AccessDenied"}, []string{"s3:DeleteObject"}},
+		"region by 301":     {"ListObjectsV2", fault{status: 301, code: "PermanentRedirect", header: region}, []string{"is in region eu-west-1", "lake.region: eu-west-1"}},
+		"region by 400":     {"ListObjectsV2", fault{status: 400, code: "AuthorizationHeaderMalformed", header: region}, []string{"lake.region: eu-west-1"}},
+		"kms":               {"PutObject", fault{status: 400, code: "KMS.NotFoundException"}, []string{"lake.kms_key"}},
+		"no condition":      {"PutObject", fault{status: 501, code: "NotImplemented"}, []string{"does not know", "conditional writes"}},
+		"away for too long": {"ListObjectsV2", fault{status: 503, code: "SlowDown"}, []string{"SlowDown", "503"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.fault = func(op string, _ int) *fault {
+				if op == c.op {
+					return &c.x
+				}
+				return nil
+			}
+			err := f.open(t).Probe(t.Context())
+			checkMessage(t, err, c.want...)
+			var e *s3.Error
+			if away := c.x.status == 503; !errors.As(err, &e) || e.Temporary != away {
+				t.Errorf("temporary: %+v, want %v", e, away)
+			}
+		})
+	}
+}
+
+func checkMessage(t *testing.T, err error, want ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, text := range want {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("error = %v, want it to say %q", err, text)
+		}
+	}
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if text := fmt.Sprintf("%v %+v", e, e); strings.Contains(text, secret) {
+			t.Errorf("the error holds the secret: %s", text)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") || len(err.Error()) > 400 {
+		t.Errorf("error = %q, want one line", err)
+	}
+}
+
+func TestProbe_NamesAnEndpointThatCannotBeReached(t *testing.T) {
+	credentials(t)
+	f := newFake(t)
+	f.Close()
+	err := f.open(t).Probe(t.Context())
+	checkMessage(t, err, f.URL+" cannot be reached", "connection refused", "lake.endpoint")
+	var e *s3.Error
+	if !errors.As(err, &e) || !e.Temporary {
+		t.Errorf("%v is not temporary, want it to be", err)
+	}
+	bad := f.open(t, func(o *s3.Options) { o.Endpoint = "http://no-such-host.invalid" })
+	checkMessage(t, bad.Probe(t.Context()), "no-such-host.invalid cannot be reached", "lake.endpoint")
+}
+
+func TestProbe_NamesTheWayToCredentials(t *testing.T) {
+	credentials(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	f := newFake(t)
+	checkMessage(t, f.open(t).Probe(t.Context()), "no credentials", "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "role")
+}
+
+func TestOpen_NeedsARegionOnAmazon(t *testing.T) {
+	credentials(t)
+	_, err := s3.Open(t.Context(), s3.Options{Bucket: bucket})
+	checkMessage(t, err, "region of bucket lake-bucket is not known", "lake.region")
+	t.Setenv("AWS_PROFILE", "no-such-profile")
+	_, err = s3.Open(t.Context(), s3.Options{Bucket: bucket})
+	checkMessage(t, err, "AWS_PROFILE")
+}
+
+// A store that is away when the process starts is looked at by the first write
+// that reaches it.
+func TestPutNew_ProbesAStoreThatWasAway(t *testing.T) {
+	credentials(t)
+	for op, lies := range map[string]bool{"": false, "PutObject": true} {
+		f := newFake(t)
+		f.fault = func(string, int) *fault { return &fault{status: 503} }
+		f.ignore[op] = true
+		s := f.open(t)
+		for range 2 {
+			var e *s3.Error
+			if err := put(t.Context(), s, "k", "x"); !errors.As(err, &e) || !e.Temporary {
+				t.Fatalf("PutNew of a store that is away = %v, want a temporary error", err)
+			}
+		}
+		f.faults("", nil)
+		var lying *s3.LyingError
+		if err := put(t.Context(), s, "k", "x"); errors.As(err, &lying) != lies || !lies && err != nil {
+			t.Errorf("PutNew when it is back = %v, want it refused: %v", err, lies)
+		}
+	}
+}
