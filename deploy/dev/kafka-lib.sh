@@ -59,27 +59,61 @@ write_pom() {
 	XML
 }
 
-# use_kafka_template: the formatted storage that every server starts as a copy of.
+# use_kafka_template: what every server starts with: formatted storage, and an
+# archive of the classes that a server loads, which halves the time that a start
+# takes of the processor. The archive belongs to one Java; another makes its own.
+# The first number of the name counts the forms that this folder has had; it
+# changes with the options of `java`. Sets `template`, and adds the archive to
+# `java`.
 use_kafka_template() {
-	template=$cache/kafka-template-$kafka_version-1
+	template=$cache/kafka-template-2-$kafka_version-$({
+		readlink -f "$(command -v java)"
+		stat -Lc '%Y %s' "$(command -v java)"
+	} | cksum | cut -d' ' -f1)
 	[ -d "$template" ] || locked kafka-template make_kafka_template "$template"
+	java+=(-XX:SharedArchiveFile="$template/classes.jsa")
 }
 
 make_kafka_template() {
-	local template=$1 tmp name accounts=()
+	local template=$1 tmp mechanism accounts=()
 	[ -d "$template" ] && return 0
-	rm -rf "$cache/kafka-template-$kafka_version"*
-	tmp=$(mktemp -d "$cache/kafka-template-$kafka_version.tmp.XXXXXX") || die "make a folder in $cache"
+	rm -rf "$cache/kafka-template-2-$kafka_version"*
+	tmp=$(mktemp -d "$cache/kafka-template-2-$kafka_version.tmp.XXXXXX") || die "make a folder in $cache"
 	kafka_properties "$tmp/data" 1 2 >"$tmp/server.properties" || die "write $tmp/server.properties"
-	for name in SCRAM-SHA-256 SCRAM-SHA-512; do
-		accounts+=(--add-scram "$name=[name=$kafka_user,password=$kafka_password]")
+	for mechanism in SCRAM-SHA-256 SCRAM-SHA-512; do
+		accounts+=(--add-scram "$mechanism=[name=$kafka_user,password=$kafka_password]")
 	done
 	with_progress "formatting the storage of Kafka $kafka_version" "${java[@]}" kafka.tools.StorageTool format \
 		-t "$(cluster_id)" -c "$tmp/server.properties" "${accounts[@]}" ||
 		{ rm -rf "$tmp"; die "format Kafka's storage"; }
-	mv "$tmp/data" "$template" || die "move the formatted storage to $template"
+	cp -a "$tmp/data" "$tmp/formatted" || die "copy the formatted storage in $tmp"
+	archive_classes "$tmp" || { rm -rf "$tmp"; die "run Kafka once to archive its classes"; }
+	mkdir "$tmp/template" && mv "$tmp/formatted" "$tmp/template/data" && mv "$tmp/classes.jsa" "$tmp/template/" &&
+		mv "$tmp/template" "$template" || die "move the formatted storage to $template"
 	rm -rf "$tmp"
 }
+
+# archive_classes DIR: runs the server whose storage is DIR/data until it serves,
+# and has Java write DIR/classes.jsa when it ends. In a shell of its own, for the
+# server is nobody else's to watch.
+archive_classes() (
+	local dir=$1 try
+	say "running Kafka once to archive its classes (about 8 s)"
+	for try in 1 2 3; do
+		kafka_properties "$dir/data" "$(free_port)" "$(free_port)" >"$dir/server.properties" || return
+		printf '%s\n' "${java[@]}" -XX:ArchiveClassesAtExit="$dir/classes.jsa" kafka.Kafka "$dir/server.properties" >"$dir/command"
+		launch "$dir"
+		[ "$try" != 1 ] || watch "$$" "$dir"
+		# Somebody may take a free port in the meantime: take others.
+		await_log "$dir" "$kafka_serving" 180 && break
+	done
+	stop_servers kafka_terminate "$dir"
+	[ -s "$dir/classes.jsa" ] || { tail -n 10 "$dir/log" >&2; return 1; }
+)
+
+# What a server writes when it serves, and how one is asked to end.
+kafka_serving='Kafka Server started'
+kafka_terminate() { kill -TERM "$(live_pid "$1")"; }
 
 # cluster_id prints a random id as Kafka writes them: 16 bytes in the URL form of
 # base64, the first not a dash, which would be read as an option.
