@@ -1,7 +1,8 @@
-# What mysql-start, mariadb-start, redis-start and s3-start have in common; sourced by
-# them after lib.sh, never run. The script that sources it defines
+# What mysql-start, mariadb-start, redis-start, s3-start and kafka-start have in
+# common; sourced by them after lib.sh, never run. The script that sources it
+# defines
 #
-#   kind                       mysql, mariadb, redis or s3
+#   kind                       mysql, mariadb, redis, s3 or kafka
 #   serving                    what a server writes when it serves (extended regexp)
 #   use_programs               gets the programs, sets `version`
 #   make_data DIR              fills DIR with what a new server needs
@@ -11,11 +12,13 @@
 #   after_start DIR            (may do nothing) runs when the server serves
 #   await_serving DIR PORT     (may be left out) waits until the server serves
 #
-# and calls start_main "$@". extra_option NAME VALUE takes an option of its own.
+# and calls start_main "$@". extra_option NAME VALUE takes an option of its own,
+# switch NAME one that has no value, or fails when it is none of those.
 
 shards=1 set_dir= port=0 server_id=101 owner=0 again=
 options=()
 extra_option() { usage_error "unknown option $1"; }
+switch() { return 1; }
 before_again() { :; }
 after_start() { :; }
 await_serving() { await_log "$1" "$serving" 180; }
@@ -31,7 +34,10 @@ start_options() {
 		--server-id) number "$1" "${2:-}"; server_id=$2 ;;
 		--owner) number "$1" "${2:-}"; owner=$2 ;;
 		--again) again=${2:?--again wants the folder of a server} ;;
-		*) extra_option "$1" "${2:-}" ;;
+		*)
+			if switch "$1"; then shift; continue; fi
+			extra_option "$1" "${2:-}"
+			;;
 		esac
 		shift 2
 	done

@@ -206,7 +206,7 @@ func TestCheck_Libraries(t *testing.T) {
 		{"elsewhere", map[string]string{"windowing/a.go": imports("windowing", "github.com/go-mysql-org/go-mysql/mysql")},
 			"windowing/a.go:4: github.com/go-mysql-org/go-mysql is imported only below binlog, benchmarks (library)"},
 		{"elsewhere in a test", map[string]string{"windowing/a_test.go": imports("windowing", "github.com/twmb/franz-go/pkg/kgo")},
-			"windowing/a_test.go:4: github.com/twmb/franz-go is imported only below stream, benchmarks (library)"},
+			"windowing/a_test.go:4: github.com/twmb/franz-go is imported only below stream, internal/testenv, benchmarks (library)"},
 		{"unknown", map[string]string{"windowing/a.go": imports("windowing", "example.org/leftpad")},
 			"windowing/a.go:4: example.org/leftpad has no folder: name it in libraries in internal/budget/imports.go, if it is worth it (library)"},
 		{"a name that only begins alike", map[string]string{"binlog/a.go": imports("binlog", "github.com/go-mysql-org/go-mysql-fork/x")},

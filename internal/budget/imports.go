@@ -47,7 +47,7 @@ var libraries = []struct {
 	tests   bool
 }{
 	{"github.com/go-mysql-org/go-mysql", []string{"binlog", "benchmarks"}, false},
-	{"github.com/twmb/franz-go", []string{"stream", "benchmarks"}, false},
+	{"github.com/twmb/franz-go", []string{"stream", "internal/testenv", "benchmarks"}, false},
 	{"github.com/pierrec/lz4", []string{"stream"}, false},
 	{"github.com/redis/go-redis", []string{"sinks/redis", "internal/verify", "internal/demo", "benchmarks"}, true},
 	{"github.com/alicebob/miniredis", []string{"sinks/redis"}, true},

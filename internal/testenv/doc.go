@@ -1,10 +1,10 @@
 // Package testenv starts the real servers that tests talk to: MySQL, MariaDB,
-// Redis and S3 by the scripts of deploy/dev, and the command lines of DuckDB and
-// kcat. Only tests import it.
+// Redis, S3 and Apache Kafka by the scripts of deploy/dev, and the command lines
+// of DuckDB and kcat. Only tests import it.
 //
 // Every server that a test starts is its own: it listens on a free port of
-// 127.0.0.1, has its data in a temporary folder, starts in about a second and
-// ends with the test. Should the test's process die first, however it dies, a
+// 127.0.0.1, has its data in a temporary folder, starts in about a second (Kafka
+// in three) and ends with the test. Should the test's process die first, however it dies, a
 // watcher ends the server and removes the folder within two seconds. So any
 // `go test ./some/package` works by itself, and tests never share state.
 //

@@ -22,7 +22,7 @@ import (
 // when they cannot do what they promise. They are not safe for concurrent use,
 // but different servers may be used at the same time.
 type Server struct {
-	// Kind is mysql, mariadb, redis or s3.
+	// Kind is mysql, mariadb, redis, s3 or kafka.
 	Kind string `json:"kind"`
 	// Name is the server's number in its set as text: "00", "01", ...
 	Name string `json:"name"`
@@ -40,21 +40,26 @@ type Server struct {
 	DataDir string `json:"datadir"`
 	Socket  string `json:"socket"`
 	// User may do everything, ReplUser may replicate and SELECT. Both come in
-	// by TCP; MySQL checks them with caching_sha2_password.
+	// by TCP; MySQL checks them with caching_sha2_password. Kafka has a User
+	// only for SASLAddr.
 	User         string `json:"user"`
 	Password     string `json:"password"`
 	ReplUser     string `json:"repl_user"`
 	ReplPassword string `json:"repl_password"`
-	// CA is the file of the certificate that signed MySQL's own.
+	// CA is the file of the certificate that signed MySQL's own, or Kafka's.
 	CA string `json:"ca"`
 	// DSN is User's, for go-sql-driver/mysql, without a database.
 	DSN string `json:"dsn"`
-	// Addr is host:port.
+	// Addr is host:port. It is a seed broker of Kafka that asks for nothing.
 	Addr string `json:"addr"`
 	// URL is the endpoint of S3, Bucket a bucket that is there; User is the
 	// access key, Password the secret key.
 	URL    string `json:"url"`
 	Bucket string `json:"bucket"`
+	// SASLAddr is a seed broker that lets User in, by PLAIN, SCRAM-SHA-256 or
+	// SCRAM-SHA-512; TLSAddr one that speaks TLS. Each is empty unless asked for.
+	SASLAddr string `json:"sasl_addr"`
+	TLSAddr  string `json:"tls_addr"`
 
 	db *sql.DB
 }
@@ -101,6 +106,28 @@ func S3(t testing.TB, options ...string) *Server {
 		t.Setenv(name, value)
 	}
 	return s
+}
+
+// These options of Kafka add a listener each: SASLAddr and TLSAddr.
+const (
+	KafkaSASL = "--sasl"
+	KafkaTLS  = "--tls"
+)
+
+// Kafka starts an Apache Kafka cluster of one node, with KafkaSASL, KafkaTLS
+// and settings such as "message.max.bytes=2097152". It has no topics, and makes
+// one only when a client asks it to. Acknowledged records outlive Kill.
+func Kafka(t testing.TB, options ...string) *Server {
+	t.Helper()
+	var args, settings []string
+	for _, o := range options {
+		if o == KafkaSASL || o == KafkaTLS {
+			args = append(args, o)
+		} else {
+			settings = append(settings, o)
+		}
+	}
+	return start(t, "kafka", args, settings)[0]
 }
 
 func start(t testing.TB, kind string, args, options []string) []*Server {

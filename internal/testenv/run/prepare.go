@@ -22,7 +22,7 @@ func prepare(ctx context.Context, w io.Writer) (missing []string, err error) {
 	if gap := checkCompiler(ctx); gap != "" {
 		missing = append(missing, gap)
 	}
-	for _, script := range []string{"tools", "mysql-tree", "mariadb-tree", "s3-program"} {
+	for _, script := range []string{"tools", "mysql-tree", "mariadb-tree", "s3-program", "kafka-tree"} {
 		gaps, err := prepareBy(ctx, w, "deploy/dev/"+script)
 		if err != nil {
 			return missing, err

@@ -1,0 +1,144 @@
+package testenv
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// client returns a client of Kafka that is closed with the test.
+func client(t *testing.T, addr string, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(addr)}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
+
+// within bounds what a server may take to answer; no test depends on it.
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func createTopic(t *testing.T, addr, topic string, partitions int32) {
+	t.Helper()
+	if _, err := kadm.NewClient(client(t, addr)).CreateTopic(within(t), partitions, 1, nil, topic); err != nil {
+		t.Fatalf("create topic %s: %v", topic, err)
+	}
+}
+
+func produce(t *testing.T, addr, topic string, values ...string) {
+	t.Helper()
+	cl := client(t, addr)
+	for _, v := range values {
+		if err := cl.ProduceSync(within(t), &kgo.Record{Topic: topic, Value: []byte(v)}).FirstErr(); err != nil {
+			t.Fatalf("produce %q to %s: %v", v, topic, err)
+		}
+	}
+}
+
+// consume returns the values of the first n committed records of a topic, in
+// the order of values.
+func consume(t *testing.T, addr, topic string, n int) []string {
+	t.Helper()
+	cl := client(t, addr, kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	ctx := within(t)
+	var got []string
+	for len(got) < n {
+		fetches := cl.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			t.Fatalf("consume %s: %v after %q", topic, err, got)
+		}
+		fetches.EachRecord(func(r *kgo.Record) { got = append(got, string(r.Value)) })
+	}
+	slices.Sort(got)
+	return got
+}
+
+func TestKafka_HasNoTopicUntilAClientMakesOne(t *testing.T) {
+	s := Kafka(t)
+	topics, err := kadm.NewClient(client(t, s.Addr)).ListTopics(within(t))
+	if err != nil || len(topics) != 0 {
+		t.Fatalf("topics of a new server: got %v, %v, want none", topics.Names(), err)
+	}
+	err = client(t, s.Addr, kgo.UnknownTopicRetries(0)).
+		ProduceSync(within(t), &kgo.Record{Topic: "orders", Value: []byte("x")}).FirstErr()
+	if err == nil {
+		t.Error("produce to a topic that nobody made: got success, want an error")
+	}
+	createTopic(t, s.Addr, "orders", 3)
+	// A client answers from what it has learned; a second one asks.
+	topics, err = kadm.NewClient(client(t, s.Addr)).ListTopics(within(t))
+	if err != nil || len(topics["orders"].Partitions) != 3 {
+		t.Errorf("after the topic was made: got %v, %v, want orders with 3 partitions", topics, err)
+	}
+}
+
+func TestKafka_CommittedReadersSeeCommittedTransactionsOnly(t *testing.T) {
+	s := Kafka(t)
+	createTopic(t, s.Addr, "orders", 1)
+	cl := client(t, s.Addr, kgo.TransactionalID("shop"), kgo.DefaultProduceTopic("orders"))
+	for i, commit := range []kgo.TransactionEndTry{kgo.TryAbort, kgo.TryCommit, kgo.TryAbort, kgo.TryCommit} {
+		if err := cl.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cl.ProduceSync(within(t), kgo.StringRecord(fmt.Sprint(i))).FirstErr(); err != nil {
+			t.Fatalf("produce in transaction %d: %v", i, err)
+		}
+		if err := cl.EndTransaction(within(t), commit); err != nil {
+			t.Fatalf("end transaction %d: %v", i, err)
+		}
+	}
+	if got, want := consume(t, s.Addr, "orders", 2), []string{"1", "3"}; !slices.Equal(got, want) {
+		t.Errorf("committed records: got %q, want %q", got, want)
+	}
+}
+
+func TestKafka_KeepsRecordsTopicsAndAddressOverKillAndStop(t *testing.T) {
+	s := Kafka(t)
+	createTopic(t, s.Addr, "orders", 1)
+	produce(t, s.Addr, "orders", "before the kill")
+	s.Kill(t)
+	s.Restart(t)
+	produce(t, s.Addr, "orders", "before the stop")
+	s.Stop(t)
+	s.Restart(t)
+	produce(t, s.Addr, "orders", "in the end")
+	want := []string{"before the kill", "before the stop", "in the end"}
+	if got := consume(t, s.Addr, "orders", len(want)); !slices.Equal(got, want) {
+		t.Errorf("records after kill and stop: got %q, want %q", got, want)
+	}
+}
+
+func TestKafka_TwoServersAtOnceAreTwoClusters(t *testing.T) {
+	var servers [2]*Server
+	for i := range servers {
+		servers[i] = Kafka(t)
+	}
+	createTopic(t, servers[0].Addr, "orders", 1)
+	var ids []string
+	for _, s := range servers {
+		meta, err := kadm.NewClient(client(t, s.Addr)).Metadata(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, meta.Cluster)
+		if got, want := meta.Topics.Names(), []string{"orders"}; s == servers[0] && !slices.Equal(got, want) || s != servers[0] && len(got) != 0 {
+			t.Errorf("topics of %s: got %q", s.Addr, got)
+		}
+	}
+	if ids[0] == ids[1] {
+		t.Errorf("both clusters have the id %s", ids[0])
+	}
+}
