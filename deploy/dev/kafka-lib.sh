@@ -75,8 +75,11 @@ use_kafka_template() {
 }
 
 make_kafka_template() {
-	local template=$1 tmp mechanism accounts=()
+	local template=$1 tmp mechanism release accounts=()
 	[ -d "$template" ] && return 0
+	release=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')
+	[ "${release:-0}" -ge 17 ] || missing "Java 17 or later ($(command -v java) is ${release:-of no known version})" \
+		"run: apt-get install openjdk-17-jre-headless, and have it first on the PATH"
 	rm -rf "$cache/kafka-template-2-$kafka_version"*
 	tmp=$(mktemp -d "$cache/kafka-template-2-$kafka_version.tmp.XXXXXX") || die "make a folder in $cache"
 	kafka_properties "$tmp/data" 1 2 >"$tmp/server.properties" || die "write $tmp/server.properties"

@@ -46,7 +46,7 @@ start_options() {
 
 # start_failed DIR: says why the server in DIR does not serve, and ends the run.
 start_failed() {
-	grep -E 'ERROR|FATAL|# ' "$1/log" | tail -n 5 >&2 || tail -n 5 "$1/log" >&2
+	grep -E 'ERROR|FATAL|# |Exception: ' "$1/log" | tail -n 5 >&2 || tail -n 5 "$1/log" >&2
 	die "$kind in $1 does not serve; its whole log is $1/log"
 }
 

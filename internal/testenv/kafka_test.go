@@ -3,7 +3,10 @@ package testenv
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,5 +143,59 @@ func TestKafka_TwoServersAtOnceAreTwoClusters(t *testing.T) {
 	}
 	if ids[0] == ids[1] {
 		t.Errorf("both clusters have the id %s", ids[0])
+	}
+}
+
+// fakeProgram puts a shell script on a PATH folder.
+func fakeProgram(t *testing.T, path, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(path, name), []byte("#!/usr/bin/env bash\n"+text+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestKafkaTree_LeavesNothingWhenTheJarsCannotBeHad(t *testing.T) {
+	path := onlyTools(t, "bash", "env", "basename", "dirname", "mkdir", "flock", "rm", "mktemp", "sed", "cat", "tail", "sleep")
+	for _, name := range []string{"java", "openssl"} {
+		fakeProgram(t, path, name, "exit 9")
+	}
+	for name, mvn := range map[string]string{
+		"no network":             `libs=${!#}; mkdir "${libs#*=}"; echo 'no route to host'; exit 1`,
+		"no jar of that version": `libs=${!#}; mkdir "${libs#*=}"`,
+	} {
+		fakeProgram(t, path, "mvn", mvn)
+		r := ends(t, func(tb testing.TB) { script(tb, "kafka-tree") })
+		if !r.failed || !strings.Contains(r.text, "missing: ") || !strings.Contains(r.text, "kafka-tree") {
+			t.Errorf("%s: got failed %t and %q, want what is missing and the script to run again", name, r.failed, r.text)
+		}
+		left, err := filepath.Glob(filepath.Join(os.Getenv("XDG_CACHE_HOME"), "tailwater", "kafka-[0-9]*[0-9]*"))
+		left = slices.DeleteFunc(left, func(f string) bool { return strings.HasSuffix(f, ".lock") })
+		if err != nil || len(left) != 0 {
+			t.Errorf("%s: the cache holds %q, %v, want nothing", name, left, err)
+		}
+	}
+}
+
+func TestKafkaTree_RefusesAnOldJavaByName(t *testing.T) {
+	path := onlyTools(t, "bash", "env", "basename", "dirname", "mkdir", "mv", "flock", "rm", "mktemp", "sed", "cat", "tail",
+		"sleep", "touch", "readlink", "stat", "cksum", "cut")
+	fakeProgram(t, path, "java", `echo 'openjdk version "11.0.2" 2019-01-15' >&2`)
+	fakeProgram(t, path, "openssl", "exit 9")
+	fakeProgram(t, path, "mvn", `libs=${!#}; libs=${libs#*=}; mkdir "$libs"; touch "$libs/kafka_2.13-4.1.0.jar"`)
+	r := ends(t, func(tb testing.TB) { script(tb, "kafka-tree") })
+	if want := "missing: Java 17 or later ("; !r.failed || !strings.Contains(r.text, want) || !strings.Contains(r.text, "is 11)") {
+		t.Errorf("got failed %t and %q, want %q and the version that is there", r.failed, r.text, want)
+	}
+}
+
+func TestKafka_ShowsWhyAServerDoesNotStart(t *testing.T) {
+	dir, err := os.MkdirTemp("", "tw-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	r := ends(t, func(tb testing.TB) { script(tb, "kafka-start", "--dir", dir, "--", "num.partitions=none") })
+	if want := "Invalid value none for configuration num.partitions"; !r.failed || !strings.Contains(r.text, want) {
+		t.Errorf("got failed %t and %q, want %q", r.failed, r.text, want)
 	}
 }

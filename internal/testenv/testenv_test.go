@@ -205,10 +205,12 @@ func ends(t *testing.T, do func(tb testing.TB)) *recorder {
 	return r
 }
 
-func TestScript_MissingServerFailsAndNamesTheWayOut(t *testing.T) {
-	// No mmdebstrap, no apt-get and an empty cache: nothing can be unpacked.
+// onlyTools makes the PATH one folder that holds just these programs, and the
+// cache an empty one. It returns the folder.
+func onlyTools(t *testing.T, names ...string) string {
+	t.Helper()
 	path := t.TempDir()
-	for _, tool := range []string{"bash", "env", "basename", "dirname", "mkdir", "flock", "rm", "id", "mktemp", "sed"} {
+	for _, tool := range names {
 		real, err := exec.LookPath(tool)
 		if err != nil {
 			t.Fatal(err)
@@ -219,17 +221,24 @@ func TestScript_MissingServerFailsAndNamesTheWayOut(t *testing.T) {
 	}
 	t.Setenv("PATH", path)
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	use := func(tb testing.TB) { script(tb, "mysql-tree") }
+	return path
+}
 
-	t.Setenv("ALLOW_MISSING", "")
-	r := ends(t, use)
-	if !r.failed || !strings.Contains(r.text, "missing: mmdebstrap") || !strings.Contains(r.text, "way out: ") {
-		t.Errorf("without ALLOW_MISSING: got failed %t and %q, want a failure that names mmdebstrap and the way out", r.failed, r.text)
-	}
-	t.Setenv("ALLOW_MISSING", "1")
-	r = ends(t, use)
-	if !r.skipped || !strings.Contains(r.text, "MISSING, SKIPPED") || !strings.Contains(r.text, "mmdebstrap") {
-		t.Errorf("with ALLOW_MISSING=1: got skipped %t and %q, want a loud skip that names mmdebstrap", r.skipped, r.text)
+func TestScript_MissingServerFailsAndNamesTheWayOut(t *testing.T) {
+	// No apt-get and an empty cache: nothing can be installed or unpacked.
+	onlyTools(t, "bash", "env", "basename", "dirname", "mkdir", "flock", "rm", "id", "mktemp", "sed")
+	for name, want := range map[string]string{"mysql-tree": "missing: mmdebstrap", "kafka-tree": "missing: java openssl"} {
+		use := func(tb testing.TB) { script(tb, name) }
+		t.Setenv("ALLOW_MISSING", "")
+		r := ends(t, use)
+		if !r.failed || !strings.Contains(r.text, want) || !strings.Contains(r.text, "way out: ") {
+			t.Errorf("%s without ALLOW_MISSING: got failed %t and %q, want a failure with %q and the way out", name, r.failed, r.text, want)
+		}
+		t.Setenv("ALLOW_MISSING", "1")
+		r = ends(t, use)
+		if !r.skipped || !strings.Contains(r.text, "MISSING, SKIPPED") || !strings.Contains(r.text, want) {
+			t.Errorf("%s with ALLOW_MISSING=1: got skipped %t and %q, want a loud skip with %q", name, r.skipped, r.text, want)
+		}
 	}
 }
 
