@@ -9,6 +9,7 @@
 #   details DIR ID PORT        the JSON members of this kind, each after a comma
 #   before_again DIR           (may do nothing) removes what a killed server left
 #   after_start DIR            (may do nothing) runs when the server serves
+#   after_set PORT...          (may do nothing) runs when all of them serve
 #
 # and calls start_main "$@". extra_option NAME VALUE takes an option of its own.
 
@@ -17,6 +18,7 @@ options=()
 extra_option() { usage_error "unknown option $1"; }
 before_again() { :; }
 after_start() { :; }
+after_set() { :; }
 
 start_options() {
 	while [ $# -gt 0 ]; do
@@ -98,6 +100,7 @@ start_set() {
 		done
 		after_start "$d" || start_failed "$d"
 	done
+	after_set "${ports[@]}"
 	for i in "${!dirs[@]}"; do describe "${dirs[i]}" "${ids[i]}" "${ports[i]}"; done
 }
 
