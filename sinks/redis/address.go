@@ -58,12 +58,12 @@ func (o *Options) client() (goredis.UniversalClient, error) {
 			SentinelAddrs: o.Sentinel.Addresses, MasterName: o.Sentinel.Primary,
 			SentinelUsername: o.Sentinel.User, SentinelPassword: o.Sentinel.Password,
 			Username: o.User, Password: o.Password, DB: o.DB, TLSConfig: o.TLS, ClientName: clientName,
-			MaxRetries: -1, DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout, ContextTimeoutEnabled: true,
+			MaxRetries: -1, DialerRetries: 1, DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout, ContextTimeoutEnabled: true,
 		}), nil
 	case o.Cluster != nil && o.Sentinel == nil && o.URL == "":
 		return goredis.NewClusterClient(&goredis.ClusterOptions{
 			Addrs: o.Cluster.Addresses, Username: o.User, Password: o.Password, TLSConfig: o.TLS, ClientName: clientName,
-			MaxRetries: -1, DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout, ContextTimeoutEnabled: true,
+			MaxRetries: -1, DialerRetries: 1, DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout, ContextTimeoutEnabled: true,
 		}), nil
 	case o.Cluster != nil || o.Sentinel != nil:
 		return nil, errors.New("open redis store: want exactly one of URL, Sentinel and Cluster")
@@ -79,7 +79,7 @@ func (o *Options) client() (goredis.UniversalClient, error) {
 		}
 		opt.TLSConfig = o.TLS
 	}
-	opt.MaxRetries = -1
+	opt.MaxRetries, opt.DialerRetries = -1, 1
 	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout = timeout, timeout, timeout
 	opt.ContextTimeoutEnabled = true
 	opt.ClientName = clientName

@@ -154,6 +154,13 @@ func TestACL_DocumentedLineIsEnough(t *testing.T) {
 	srv := testenv.Redis(t)
 	admin := goredis.NewClient(&goredis.Options{Addr: srv.Addr})
 	defer admin.Close()
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line := ACL("tw", "tw:"); !strings.Contains(string(page), "\n"+line+"\n") {
+		t.Errorf("docs/operations.md lacks the line\n%s", line)
+	}
 	grant(t, admin, ACL("tw", "tw:"))
 	if err := admin.Do(context.Background(), "ACL", "SETUSER", "tw", "on", ">pw").Err(); err != nil {
 		t.Fatal(err)
@@ -204,10 +211,10 @@ func TestPreflight_NamesTheSettingThatIsWrong(t *testing.T) {
 		{"a server as a sentinel", Options{Sentinel: &Sentinel{Addresses: []string{open.Addr}, Primary: "windows"}}, "look at windows.store.sentinel"},
 		{"another name", Options{Sentinel: &Sentinel{Addresses: []string{sentinel.Addr}, Primary: "others"}}, "look at windows.store.sentinel"},
 		{"plain text to TLS", Options{URL: "redis://" + secure.Addr}, "use rediss://"},
-		{"TLS to plain text", Options{URL: "rediss://" + open.Addr}, "use redis://"},
+		{"TLS to plain text", Options{URL: "rediss://" + open.Addr, Timeout: time.Second}, "use redis://"},
 		{"authority unknown", Options{URL: "rediss://" + secure.Addr}, "look at windows.store.tls"},
 		{"another server name", Options{URL: "rediss://" + secure.Addr, TLS: &tls.Config{RootCAs: trust.RootCAs, ServerName: "other"}}, "look at windows.store.tls"},
-		{"permissions", Options{URL: "redis://poor:pw@" + open.Addr}, "ACL SETUSER <user>"},
+		{"permissions", Options{URL: "redis://poor:pw@" + open.Addr}, ACL("poor", "tw:")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := benchOf(t, c.o).store.Preflight(context.Background())

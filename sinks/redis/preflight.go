@@ -34,7 +34,7 @@ func (s *Store) Preflight(ctx context.Context) (*Preflight, error) {
 	var mu sync.Mutex
 	err := s.eachPrimary(ctx, func(ctx context.Context, c *goredis.Client) error {
 		if err := c.Ping(ctx).Err(); err != nil {
-			return explain("ping redis", err)
+			return s.explainPing(ctx, c.Options(), err)
 		}
 		info, infoErr := info(ctx, c)
 		policy, policyErr := policy(ctx, c, info)
@@ -49,6 +49,22 @@ func (s *Store) Preflight(ctx context.Context) (*Preflight, error) {
 		return nil
 	})
 	return p, err
+}
+
+// explainPing is explain with what only the connection's options tell.
+func (s *Store) explainPing(ctx context.Context, o *goredis.Options, err error) error {
+	switch {
+	case strings.HasPrefix(err.Error(), "NOPERM"):
+		user := o.Username
+		if user == "" {
+			user = "default"
+		}
+		return fmt.Errorf("ping redis: %w (let an administrator run: %s)", err, ACL(user, s.prefix))
+	case o.TLSConfig != nil && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		// A plain server waits for the end of a line that never comes.
+		return fmt.Errorf("ping redis: %w (where the server speaks plain text at this port, use redis:// or leave tls out)", err)
+	}
+	return explain("ping redis", err)
 }
 
 // eachPrimary calls f for the server, or at the same time for every primary of
