@@ -11,6 +11,7 @@
 #   before_again DIR           (may do nothing) removes what a killed server left
 #   after_start DIR            (may do nothing) runs when the server serves
 #   await_serving DIR PORT     (may be left out) waits until the server serves
+#   after_set PORT...          (may do nothing) runs when all of them serve
 #
 # and calls start_main "$@". extra_option NAME VALUE takes an option of its own,
 # switch NAME one that has no value, or fails when it is none of those.
@@ -22,6 +23,7 @@ switch() { return 1; }
 before_again() { :; }
 after_start() { :; }
 await_serving() { await_log "$1" "$serving" 180; }
+after_set() { :; }
 
 start_options() {
 	while [ $# -gt 0 ]; do
@@ -106,6 +108,7 @@ start_set() {
 		done
 		after_start "$d" || start_failed "$d"
 	done
+	after_set "${ports[@]}"
 	for i in "${!dirs[@]}"; do describe "${dirs[i]}" "${ids[i]}" "${ports[i]}"; done
 }
 

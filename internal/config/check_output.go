@@ -187,30 +187,6 @@ func short(d time.Duration) string {
 	return s
 }
 
-// checkStore checks where window values go.
-func (l *loader) checkStore(s *WindowStore) {
-	const at = "windows.store"
-	if !l.known(at + ".type") {
-		return
-	}
-	if s.Type == "embedded" {
-		if l.has(at + ".url") {
-			l.at(at+".url", "no-effect", "url has no effect with type: embedded").Suggestion = "set type: redis, or use listen"
-		}
-		return
-	}
-	if l.has(at + ".listen") {
-		l.at(at+".listen", "no-effect", "listen has no effect with type: redis")
-	}
-	if !l.has(at + ".url") {
-		l.at(at, "missing-key", "`url` is missing in %s, whose type is redis", at).Suggestion = "add url: redis://127.0.0.1:6379/0"
-		return
-	}
-	if text := s.URL.Reveal(); text != "" {
-		l.redisURL(at+".url", text)
-	}
-}
-
 // checkLake resolves where files go, and the layouts of every view.
 func (l *loader) checkLake(c *Config, columns map[string]viewColumns) *ResolvedLake {
 	for name, v := range sorted(c.Views) {

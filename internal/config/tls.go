@@ -20,7 +20,10 @@ type TLS struct {
 
 // Config reads the files and returns the settings of a connection to addr,
 // which is host:port or a socket's path. It is nil for mode disable.
-func (t TLS) Config(addr string) (*tls.Config, error) {
+func (t TLS) Config(addr string) (*tls.Config, error) { return t.load(addr, "connect") }
+
+// load is Config for the keys of a section, which errors name.
+func (t TLS) load(addr, section string) (*tls.Config, error) {
 	if t.Mode == "disable" || t.Mode == "" {
 		return nil, nil
 	}
@@ -31,17 +34,17 @@ func (t TLS) Config(addr string) (*tls.Config, error) {
 	if t.CA != "" {
 		pem, err := os.ReadFile(t.CA)
 		if err != nil {
-			return nil, fmt.Errorf("read connect.ca: %w", err)
+			return nil, fmt.Errorf("read %s.ca: %w", section, err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read connect.ca: %s holds no certificate in PEM form", t.CA)
+			return nil, fmt.Errorf("read %s.ca: %s holds no certificate in PEM form", section, t.CA)
 		}
 	}
 	if t.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
 		if err != nil {
-			return nil, fmt.Errorf("read connect.cert and connect.key: %w", err)
+			return nil, fmt.Errorf("read %[1]s.cert and %[1]s.key: %[2]w", section, err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}

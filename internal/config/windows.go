@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"crypto/tls"
+	"time"
+)
 
 // Windows is everything about metrics.
 type Windows struct {
@@ -11,13 +14,48 @@ type Windows struct {
 
 // WindowStore says where window values are kept.
 type WindowStore struct {
-	_ struct{} `later:"sentinel,cluster,tls"`
+	Type     string         `key:"type" default:"embedded" enum:"embedded|redis" doc:"redis is a server of yours; embedded lives in the process, answers Redis clients and is rebuilt from the stream at each start."`
+	URL      Secret         `key:"url" doc:"redis://user:password@host:port/db, or rediss:// for TLS. redis needs exactly one of url, sentinel and cluster."`
+	Sentinel *StoreSentinel `key:"sentinel" doc:"A primary that Redis Sentinel watches."`
+	Cluster  *StoreCluster  `key:"cluster" doc:"A Redis Cluster; all keys of a metric lie in one slot."`
+	User     string         `key:"user" doc:"ACL user behind sentinel or cluster; a url holds its own."`
+	Password Secret         `key:"password" doc:"Its password, or that of the default user. Best taken from a file: ${file:/run/secrets/redis}."`
+	DB       int            `key:"db" range:"0..65535" doc:"Number of the database behind sentinel; a url holds its own, and a cluster has one only."`
+	TLS      *StoreTLS      `key:"tls" doc:"Protects the connections behind sentinel (those to the sentinels too) or cluster, and completes a rediss:// url. {} trusts the system's authorities."`
+	Timeout  time.Duration  `key:"timeout" default:"5s" range:"100ms..1m" doc:"Bound of making a connection to the server, and of each answer."`
+	Listen   string         `key:"listen" default:"127.0.0.1:0" pattern:"address" doc:"Address at which the embedded store answers Redis clients. Port 0 takes a free port. It asks nobody for a password."`
+	Prefix   string         `key:"prefix" default:"tw:" pattern:"prefix" doc:"What every key begins with. Pipelines that share a server need different ones."`
+	Retain   time.Duration  `key:"retain" default:"12h" range:"1m..8760h" doc:"How long a window is kept after its end. It must fit into the stream's retention, so that a lost store can be rebuilt."`
+}
 
-	Type   string        `key:"type" default:"embedded" enum:"embedded|redis" doc:"redis is a server of yours; embedded lives in the process, answers Redis clients and is rebuilt from the stream at each start."`
-	URL    Secret        `key:"url" doc:"redis://user:password@host:port/db, or rediss:// for TLS; required for redis."`
-	Listen string        `key:"listen" default:"127.0.0.1:0" pattern:"address" doc:"Address at which the embedded store answers Redis clients. Port 0 takes a free port. It asks nobody for a password."`
-	Prefix string        `key:"prefix" default:"tw:" pattern:"prefix" doc:"What every key begins with. Pipelines that share a server need different ones."`
-	Retain time.Duration `key:"retain" default:"12h" range:"1m..8760h" doc:"How long a window is kept after its end. It must fit into the stream's retention, so that a lost store can be rebuilt."`
+// StoreSentinel names a primary that Redis Sentinel watches.
+type StoreSentinel struct {
+	Addresses []string `key:"addresses" required:"true" doc:"host:port of each sentinel; one that answers is enough."`
+	Master    string   `key:"master" required:"true" doc:"Name that the sentinels know the primary by."`
+	User      string   `key:"user" doc:"ACL user of the sentinels themselves."`
+	Password  Secret   `key:"password" doc:"Password of the sentinels themselves."`
+}
+
+// StoreCluster names a Redis Cluster.
+type StoreCluster struct {
+	Addresses []string `key:"addresses" required:"true" doc:"host:port of nodes; one that answers names the others."`
+}
+
+// StoreTLS says how connections to Redis are protected. Certificate and name
+// are always checked.
+type StoreTLS struct {
+	CA         string `key:"ca" doc:"PEM file of the authorities to trust, in place of the system's."`
+	Cert       string `key:"cert" doc:"PEM file of the client's certificate."`
+	Key        string `key:"key" doc:"PEM file of its key."`
+	ServerName string `key:"server_name" doc:"Name that the certificates must carry, when it is not the host's."`
+}
+
+// Config reads the files and returns the settings of a connection; nil of nil.
+func (t *StoreTLS) Config() (*tls.Config, error) {
+	if t == nil {
+		return nil, nil
+	}
+	return TLS{Mode: "verify", CA: t.CA, Cert: t.Cert, Key: t.Key, ServerName: t.ServerName}.load("", "windows.store.tls")
 }
 
 // WindowDefaults are taken by metrics that do not say it themselves.

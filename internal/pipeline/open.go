@@ -22,7 +22,10 @@ func (p *Pipeline) openWindows(ctx context.Context) error {
 	if w == nil || len(w.Metrics) == 0 {
 		return nil
 	}
-	url := w.Store.URL.Reveal()
+	o, err := storeOptions(&w.Store)
+	if err != nil {
+		return err
+	}
 	if w.Store.Type == "embedded" {
 		listen, err := p.address("windows.store.listen", w.Store.Listen)
 		if err != nil {
@@ -31,10 +34,9 @@ func (p *Pipeline) openWindows(ctx context.Context) error {
 		if p.mini, err = redisembedded.Start(listen); err != nil {
 			return err
 		}
-		url = p.mini.URL()
+		o.URL = p.mini.URL()
 	}
-	var err error
-	if p.store, err = redis.Open(redis.Options{URL: url, Prefix: w.Store.Prefix}); err != nil {
+	if p.store, err = redis.Open(o); err != nil {
 		return err
 	}
 	byView := make(map[string]*viewWindows)
@@ -49,6 +51,22 @@ func (p *Pipeline) openWindows(ctx context.Context) error {
 		v.defs = append(v.defs, p.metric(m))
 	}
 	return nil
+}
+
+// storeOptions says how the window store is reached.
+func storeOptions(s *config.WindowStore) (redis.Options, error) {
+	o := redis.Options{
+		URL: s.URL.Reveal(), User: s.User, Password: s.Password.Reveal(), DB: s.DB, Prefix: s.Prefix, Timeout: s.Timeout,
+	}
+	if c := s.Sentinel; c != nil {
+		o.Sentinel = &redis.Sentinel{Addresses: c.Addresses, Primary: c.Master, User: c.User, Password: c.Password.Reveal()}
+	}
+	if c := s.Cluster; c != nil {
+		o.Cluster = &redis.Cluster{Addresses: c.Addresses}
+	}
+	var err error
+	o.TLS, err = s.TLS.Config()
+	return o, err
 }
 
 // metric makes the definition of a metric.

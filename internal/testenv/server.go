@@ -130,6 +130,28 @@ func Kafka(t testing.TB, options ...string) *Server {
 	return start(t, "kafka", args, settings)[0]
 }
 
+// RedisCluster starts a Redis Cluster of primaries with replicas for each, and
+// returns its nodes, the primaries first, when every node sees all slots served.
+func RedisCluster(t testing.TB, primaries, replicas int, options ...string) []*Server {
+	t.Helper()
+	nodes := strconv.Itoa(primaries * (1 + replicas))
+	return start(t, "redis", []string{"--shards", nodes, "--cluster", strconv.Itoa(replicas)}, options)
+}
+
+// RedisSentinels starts n sentinels that watch primary and call it "windows".
+// All of them must agree before a replica is promoted.
+func RedisSentinels(t testing.TB, primary *Server, n int, options ...string) []*Server {
+	t.Helper()
+	return start(t, "redis", []string{"--shards", strconv.Itoa(n), "--sentinel", primary.Addr}, options)
+}
+
+// RedisTLS starts a Redis server that speaks TLS only, with the ca.crt,
+// server.crt and server.key of a folder.
+func RedisTLS(t testing.TB, dir string, options ...string) *Server {
+	t.Helper()
+	return start(t, "redis", []string{"--tls", dir}, options)[0]
+}
+
 func start(t testing.TB, kind string, args, options []string) []*Server {
 	t.Helper()
 	// Not t.TempDir: its path can be longer than a socket's may be.

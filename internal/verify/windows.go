@@ -11,13 +11,15 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"tailwater/internal/config"
 )
 
 // windows reads what is in the window store, with a client that knows nothing
 // but docs/format/redis-keys.md.
 type windows struct {
 	v      *verifier
-	client *goredis.Client
+	client goredis.UniversalClient
 	prefix string
 }
 
@@ -26,22 +28,22 @@ func (v *verifier) compareWindows(ctx context.Context) error {
 	if v.cfg.Windows == nil || len(v.cfg.Windows.Metrics) == 0 {
 		return nil
 	}
-	url := v.cfg.Windows.Store.URL.Reveal()
-	if v.cfg.Windows.Store.Type == "embedded" {
+	store := v.cfg.Windows.Store
+	if store.Type == "embedded" {
 		if v.running == nil || v.running.Redis == "" {
 			v.findings.note("windows were not compared: the embedded store lives in the pipeline's process, and none runs")
 			return nil
 		}
-		url = v.running.Redis
+		store.URL = config.NewSecret(v.running.Redis)
 	}
-	o, err := goredis.ParseURL(url)
+	client, where, err := storeClient(&store)
 	if err != nil {
-		return &UnreachableError{What: "windows.store.url is no address of Redis"}
+		return err
 	}
-	w := &windows{v: v, client: goredis.NewClient(o), prefix: v.cfg.Windows.Store.Prefix}
+	w := &windows{v: v, client: client, prefix: store.Prefix}
 	defer w.client.Close()
 	if err := w.client.Ping(ctx).Err(); err != nil {
-		return &UnreachableError{"the window store at " + o.Addr + " cannot be reached", err}
+		return &UnreachableError{"the window store at " + where + " cannot be reached", err}
 	}
 	var views []string
 	for i := range v.cfg.Windows.Metrics {

@@ -3,7 +3,9 @@ package redis
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"syscall"
 )
 
 // Errors of a merge. Test with errors.Is. After any of them nothing of the
@@ -63,6 +65,20 @@ func replyError(reply []string) error {
 	return fmt.Errorf("unknown reply %q", reply[0])
 }
 
+// ACL is the command that gives a user what a store with a prefix needs, and
+// nothing else: it can neither list nor read the keys of others.
+func ACL(user, prefix string) string {
+	return "ACL SETUSER " + user + " ~" + prefix + "* resetchannels -@all " + strings.Join(commands, " ")
+}
+
+// commands are the permissions that a store needs: for its connection, for
+// what it reads, and for what its scripts do.
+var commands = []string{
+	"+@connection", "+info", "+config|get", "+command", "+cluster|slots", "+cluster|shards", "+cluster|nodes",
+	"+eval", "+evalsha", "+time", "+@hash", "+@sortedset", "+@string",
+	"+exists", "+type", "+pexpire", "+pttl", "+rename", "+unlink", "+del",
+}
+
 // explain adds what an operator can do about an error of the server.
 func explain(verb string, err error) error {
 	hints := []struct{ prefix, hint string }{
@@ -77,7 +93,7 @@ func explain(verb string, err error) error {
 		{"NOREPLICAS", "too few replicas are in step; this passes when they are"},
 		{"NOAUTH", "the server wants a password"},
 		{"WRONGPASS", "user or password is wrong"},
-		{"NOPERM", "the user lacks a permission: it needs +@all on ~<prefix>*"},
+		{"NOPERM", "let an administrator run: " + ACL("<user>", "<prefix>")},
 		{"WRONGTYPE", "a key of this prefix belongs to something else; use another prefix"},
 		{"CROSSSLOT", "the keys of a metric must share one slot; keep the braces of the prefix balanced"},
 	}
@@ -86,6 +102,19 @@ func explain(verb string, err error) error {
 		if strings.HasPrefix(text, h.prefix) {
 			return fmt.Errorf("%s: %w (%s)", verb, err, h.hint)
 		}
+	}
+	for _, h := range []struct{ part, hint string }{
+		{"cluster support disabled", "the server is no cluster; set windows.store.url in place of cluster"},
+		{"all sentinels specified", "no sentinel answers or knows the primary; look at windows.store.sentinel: addresses, master, and its own user and password"},
+		{"first record does not look like a TLS handshake", "the server speaks plain text at this port; use redis://, or leave tls out"},
+		{"certificate", "look at windows.store.tls: ca, server_name, and cert and key where the server asks for them"},
+	} {
+		if strings.Contains(text, h.part) {
+			return fmt.Errorf("%s: %w (%s)", verb, err, h.hint)
+		}
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return fmt.Errorf("%s: %w (the server hung up; where it speaks TLS, use rediss:// or set tls)", verb, err)
 	}
 	return fmt.Errorf("%s: %w", verb, err)
 }

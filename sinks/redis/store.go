@@ -4,25 +4,12 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 )
 
 // DefaultPrefix begins every key unless Options says otherwise.
 const DefaultPrefix = "tw:"
-
-// Options are the options of Open.
-type Options struct {
-	// URL is redis://user:password@host:port/db, rediss:// for TLS, or
-	// unix:///path?db=0.
-	URL string
-	// Prefix begins every key. "" is DefaultPrefix. Pipelines that share a
-	// server need different ones.
-	Prefix string
-	// Timeout bounds one command. 0 is 5 seconds.
-	Timeout time.Duration
-}
 
 // Store reads and writes the windows of metrics. It is safe for concurrent use.
 type Store struct {
@@ -34,27 +21,19 @@ type Store struct {
 // Open returns a store over a client of its own. It does not connect: the
 // first command does.
 //
-// The client never sends a command twice by itself. A merge whose reply was
-// lost would only be refused the second time, but then nobody would know that
-// the first had counted.
+// The client never sends a command to a single server twice by itself. That of
+// a cluster follows redirections, and with them repeats what was cut off; both
+// are harmless, for a merge that has counted finds another position than the
+// one it starts from and is refused: the worker then loads what is stored.
 func Open(o Options) (*Store, error) {
-	opt, err := goredis.ParseURL(o.URL)
-	if err != nil {
-		// The cause may quote the URL, which holds the password.
-		return nil, fmt.Errorf("open redis store: the URL is not redis://user:password@host:port/db, rediss://… or unix:///path")
-	}
-	timeout := o.Timeout
-	if timeout == 0 {
-		timeout = 5 * time.Second
-	}
 	// The library logs lines of its own about connections; what matters comes
 	// back as an error.
 	goredis.SetLogger(silent{})
-	opt.MaxRetries = -1
-	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout = timeout, timeout, timeout
-	opt.ContextTimeoutEnabled = true
-	opt.ClientName = "tailwater"
-	s := NewStore(goredis.NewClient(opt), o.Prefix)
+	client, err := o.client()
+	if err != nil {
+		return nil, err
+	}
+	s := NewStore(client, o.Prefix)
 	s.owned = true
 	return s, nil
 }
