@@ -31,17 +31,17 @@ func (t TLS) Config(addr string) (*tls.Config, error) {
 	if t.CA != "" {
 		pem, err := os.ReadFile(t.CA)
 		if err != nil {
-			return nil, fmt.Errorf("read connect.ca: %w", err)
+			return nil, fmt.Errorf("read ca: %w", err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read connect.ca: %s holds no certificate in PEM form", t.CA)
+			return nil, fmt.Errorf("read ca: %s holds no certificate in PEM form", t.CA)
 		}
 	}
 	if t.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
 		if err != nil {
-			return nil, fmt.Errorf("read connect.cert and connect.key: %w", err)
+			return nil, fmt.Errorf("read cert and key: %w", err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
