@@ -49,12 +49,15 @@ func (e *GapError) Error() string {
 
 // Accept decides whether a record counts, and remembers it when it does:
 // an event iff its LSN is above the mark, a heartbeat or a fence iff it is not
-// below. It is a pure function of the log: whoever starts at a saved
+// below, a control record never. It is a pure function of the log: whoever starts at a saved
 // (offset, marks) decides the same. The records must come in offset order.
 //
 // A record whose number shows that others are missing is a *GapError; the
 // marks are unchanged then, and nothing of the record may be applied.
 func (m Marks) Accept(r *Record) (bool, error) {
+	if r.Kind == Control {
+		return false, nil
+	}
 	mark, known := m[r.Shard]
 	c := r.LSN.Compare(mark.LSN)
 	if c < 0 || c == 0 && known && r.Kind == Event {

@@ -19,6 +19,10 @@ const (
 	Heartbeat Kind = 'h'
 	// Fence opens an epoch in a partition: null key, null value.
 	Fence Kind = 'f'
+	// Control is a record of the log itself, such as the end of a transaction.
+	// It says nothing and has nothing but its place: whoever reads it goes on
+	// behind it. Consumers hand it out so that offsets reach the log's end.
+	Control Kind = 'c'
 )
 
 // Record is one record of a stream. docs/format/stream.md describes its bytes.

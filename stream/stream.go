@@ -52,6 +52,20 @@ type Log interface {
 	Close() error
 }
 
+// Balancer is a Log whose readers may be several processes, which share the
+// partitions of a topic.
+type Balancer interface {
+	// Share joins a group and calls work with the partitions of the topic that
+	// are this process's, ascending, and again after each change, once the call
+	// before has returned. The context of work ends when the partitions change.
+	// Share blocks until ctx ends, and returns nil then, or until work returns
+	// an error or returns before its context ended.
+	//
+	// The group is about who does the work, never about what is done: two
+	// processes may have one partition for a while.
+	Share(ctx context.Context, group, topic string, work func(ctx context.Context, partitions []int32) error) error
+}
+
 // Session is one shard's exclusive right to write, under one epoch. One
 // goroutine uses it.
 type Session interface {

@@ -30,13 +30,16 @@ func newRunCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [config]",
 		Short: "Run the pipeline of a configuration (default tailwater.yaml)",
-		Long: `Run the pipeline of a configuration: every role in one process.
+		Long: `Run the pipeline of a configuration: every role in one process, or with --role
+the named ones. Processes of different roles share one configuration and need a
+stream that all of them reach (stream.type kafka); any number may have the roles
+windows and lake, and share the partitions, but one alone may read the shards.
 
 SIGTERM and SIGINT drain: the readers stop, the sinks take what the stream
 holds, and the process ends with 0. A second signal stops at once. Whatever
 is not drained is read again at the next start; nothing is lost.
 
-Exit codes: 0 drained, 1 failed, 2 the configuration is wrong, 3 a port or the
+Exit codes: 0 drained, 1 failed, 2 the configuration or a role is wrong, 3 a port or the
 state directory is taken, 130 or 143 stopped by a second signal.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,6 +51,7 @@ state directory is taken, 130 or 143 stopped by a second signal.`,
 		},
 	}
 	cmd.Flags().BoolVar(&o.acceptLoss, "accept-stream-loss", false, "go on with an embedded stream that has lost records")
+	cmd.Flags().StringVar(&o.roles, "role", "", "what this process does: reader, windows, lake, or several separated by commas (default all)")
 	cmd.Flags().DurationVar(&o.grace, "grace", 30*time.Second, "how long to drain before giving up")
 	return cmd
 }
@@ -57,10 +61,15 @@ type runOptions struct {
 	path       string
 	grace      time.Duration
 	acceptLoss bool
+	roles      string
 }
 
 // run loads, opens and runs a pipeline.
 func run(ctx context.Context, stderr io.Writer, o runOptions) error {
+	roles, err := pipeline.ParseRoles(o.roles)
+	if err != nil {
+		return failWith(exitUsage, fmt.Errorf("--role: %w", err))
+	}
 	cfg, findings := config.Load(o.path, os.LookupEnv)
 	if len(findings) > 0 {
 		if err := findings.Render(stderr, config.WantColor(stderr, os.LookupEnv)); err != nil {
@@ -72,12 +81,12 @@ func run(ctx context.Context, stderr io.Writer, o runOptions) error {
 	}
 	r := cfg.Resolved()
 	logger := newLogger(stderr, r.Log.Level, r.Log.Format)
-	p, err := pipeline.Open(ctx, pipeline.Options{Config: r, Version: version, Logger: logger, AcceptStreamLoss: o.acceptLoss})
+	p, err := pipeline.Open(ctx, pipeline.Options{Config: r, Version: version, Roles: roles, Logger: logger, AcceptStreamLoss: o.acceptLoss})
 	if err != nil {
 		return failWith(environmentCode(err), err)
 	}
 	defer p.Close()
-	logger.Info("tailwater runs", "version", version, "name", r.Name, "state", r.StateDir,
+	logger.Info("tailwater runs", "version", version, "name", r.Name, "roles", roles, "state", pipeline.StateDirOf(r.StateDir, roles),
 		"http", p.HTTPAddr(), "stream", p.StreamAddr())
 	stop, hard, forced := signals(ctx)
 	// Some part may wait for a server that does not answer; nothing depends on
@@ -98,6 +107,10 @@ func run(ctx context.Context, stderr io.Writer, o runOptions) error {
 
 // environmentCode tells what the machine refused from what failed.
 func environmentCode(err error) int {
+	var role *pipeline.RoleError
+	if errors.As(err, &role) {
+		return exitUsage
+	}
 	var port *pipeline.PortError
 	if errors.As(err, &port) || errors.Is(err, pipeline.ErrStateInUse) ||
 		errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.ENOSPC) {

@@ -11,7 +11,7 @@ import (
 // Values that are not known are left out of every comparison.
 func (l *loader) check(c *Config) {
 	r := &Resolved{
-		Name: c.Name, Stream: c.Stream, HTTP: c.HTTP, Log: c.Telemetry.Log, Limits: c.Limits,
+		Name: c.Name, HTTP: c.HTTP, Log: c.Telemetry.Log, Limits: c.Limits,
 	}
 	if c.State.Dir != "" {
 		r.StateDir = l.doc.abs(c.State.Dir)
@@ -22,6 +22,7 @@ func (l *loader) check(c *Config) {
 	columns := columnsOf(r.Views)
 	r.Windows = l.checkWindows(c, columns)
 	r.Lake = l.checkLake(c, columns)
+	r.Stream = l.checkStream(c)
 	l.checkLimits(c)
 	l.checkListeners(c)
 	c.resolved = r
@@ -86,7 +87,7 @@ func (l *loader) checkLimits(c *Config) {
 				Suggestion = "raise limits.memory or lower stream.max_record"
 		}
 	}
-	if l.known("limits.disk", "stream.retention.bytes") && c.Limits.Disk != 0 && c.Limits.Disk < c.Stream.Retention.Bytes {
+	if l.known("limits.disk", "stream.retention.bytes", "stream.type") && c.Stream.Type == "embedded" && c.Limits.Disk != 0 && c.Limits.Disk < c.Stream.Retention.Bytes {
 		l.at("limits.disk", "out-of-range", "limits.disk is %s and the stream alone may keep %s", c.Limits.Disk, c.Stream.Retention.Bytes).
 			Suggestion = "raise limits.disk or lower stream.retention.bytes"
 	}
@@ -98,7 +99,10 @@ func (l *loader) checkListeners(c *Config) {
 		path, address string
 		open          bool
 	}
-	all := []listener{{"http.listen", c.HTTP.Listen, false}, {"stream.listen", c.Stream.Listen, true}}
+	all := []listener{{"http.listen", c.HTTP.Listen, false}}
+	if c.Stream.Type == "embedded" {
+		all = append(all, listener{"stream.listen", c.Stream.Listen, true})
+	}
 	if c.Windows != nil && c.Windows.Store.Type == "embedded" {
 		all = append(all, listener{"windows.store.listen", c.Windows.Store.Listen, true})
 	}

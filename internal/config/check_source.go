@@ -57,7 +57,7 @@ func (l *loader) shards(at, source string, s *Source) []located {
 	if t := s.Shards.Template; t != nil {
 		return l.fromTemplate(at+".template", source, s, t)
 	}
-	l.checkTLS(strings.TrimSuffix(at, ".shards"), s)
+	l.checkTLSKeys(strings.TrimSuffix(at, ".shards")+".connect", s.Connect.TLS, s.Connect.Cert, s.Connect.Key)
 	var all []located
 	for i := range s.Shards.List {
 		server := &s.Shards.List[i]
@@ -70,7 +70,7 @@ func (l *loader) shards(at, source string, s *Source) []located {
 }
 
 func (l *loader) fromTemplate(at, source string, s *Source, t *Template) []located {
-	l.checkTLS("sources."+source, s)
+	l.checkTLSKeys("sources."+source+".connect", s.Connect.TLS, s.Connect.Cert, s.Connect.Key)
 	base, addrAt := l.address(at, s, &t.Address)
 	if len(t.Names) > 1 && base.Addr != "" && !strings.Contains(base.Addr, hole) && !strings.Contains(base.Addr, "{shard}") {
 		l.at(addrAt, "same-server", "all %d shards would have the address %s", len(t.Names), base.Addr).
@@ -246,13 +246,11 @@ func (l *loader) protection(at, addrAt string, s *Source, d dsn, shard Shard) TL
 	return t
 }
 
-// checkTLS compares the TLS keys of a source.
-func (l *loader) checkTLS(at string, s *Source) {
-	at += ".connect"
-	c := s.Connect
+// checkTLSKeys compares the TLS keys of a section.
+func (l *loader) checkTLSKeys(at, mode, cert, key string) {
 	if l.has(at+".cert") != l.has(at+".key") {
 		have, lack := "cert", "key"
-		if c.Cert == "" {
+		if cert == "" {
 			have, lack = lack, have
 		}
 		l.at(at+"."+have, "missing-key", "%s needs %s beside it", have, lack)
@@ -260,14 +258,14 @@ func (l *loader) checkTLS(at string, s *Source) {
 	if !l.known(at + ".tls") {
 		return
 	}
-	for _, key := range []string{".ca", ".cert", ".key", ".server_name"} {
-		unused := c.TLS == "disable" || c.TLS == "skip" && (key == ".ca" || key == ".server_name") || c.TLS == "verify-ca" && key == ".server_name"
-		if l.has(at+key) && unused {
-			l.at(at+key, "no-effect", "%s has no effect with tls: %s", key[1:], c.TLS)
+	for _, name := range []string{".ca", ".cert", ".key", ".server_name"} {
+		unused := mode == "disable" || mode == "skip" && (name == ".ca" || name == ".server_name") || mode == "verify-ca" && name == ".server_name"
+		if l.has(at+name) && unused {
+			l.at(at+name, "no-effect", "%s has no effect with tls: %s", name[1:], mode)
 		}
 	}
-	if m, ok := l.doc.marks[at+".key"]; ok && c.Key != "" {
-		l.warnMode(at+".key", m.value, 0, l.doc.abs(c.Key))
+	if m, ok := l.doc.marks[at+".key"]; ok && key != "" {
+		l.warnMode(at+".key", m.value, 0, l.doc.abs(key))
 	}
 }
 

@@ -1,7 +1,5 @@
 package config
 
-import "time"
-
 // Config is the file as it stands, defaults filled. Resolved is what it means.
 type Config struct {
 	_ struct{} `later:"include,quality,notifications,dead_letter,tests,secrets,cluster"`
@@ -54,21 +52,4 @@ type Limits struct {
 
 	Memory Size `key:"memory" range:"64MiB..16TiB" doc:"Bytes that all buffers together may take; the Go runtime's soft limit is set to it. When absent it is 512MiB, or 80 % of the control group's limit where that is less."`
 	Disk   Size `key:"disk" range:"16MiB..1024TiB" doc:"Bytes that the state directory may take. The readers pause before unread rows would have to be dropped. When absent only the disk itself bounds it: the readers pause when it is 95 % full."`
-}
-
-// Stream is the log between readers and consumers.
-type Stream struct {
-	_ struct{} `later:"brokers,topic,key,envelope,compression,replication,min_insync_replicas,sasl,tls,region,endpoint,quote_big"`
-
-	Type       string    `key:"type" default:"embedded" enum:"embedded" later:"kafka|kinesis" doc:"embedded is a log in the state directory that any Kafka client can read."`
-	Partitions int       `key:"partitions" default:"12" range:"1..1024" doc:"Partitions of each view's topic. It cannot change once the topic exists: keys would move."`
-	MaxRecord  Size      `key:"max_record" default:"16MiB" range:"64KiB..256MiB" doc:"Largest event. A larger one stops its shard, naming table and key."`
-	Listen     string    `key:"listen" default:"127.0.0.1:0" pattern:"address" doc:"Address at which the embedded stream answers Kafka clients. Port 0 takes a free port. It asks nobody for a password."`
-	Retention  Retention `key:"retention" doc:"How much the embedded stream keeps. What a sink has not read yet is never dropped."`
-}
-
-// Retention bounds what the embedded stream keeps, by whichever is reached first.
-type Retention struct {
-	Age   time.Duration `key:"age" default:"24h" range:"10m..8760h" doc:"Age at which records may be dropped."`
-	Bytes Size          `key:"bytes" default:"10GiB" range:"16MiB..1024TiB" doc:"Bytes above which the oldest records may be dropped."`
 }

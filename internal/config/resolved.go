@@ -16,12 +16,19 @@ type Resolved struct {
 	Sources  []ResolvedSource
 	// Views are the views of the file with their tables.
 	Views   []view.Definition
-	Stream  Stream
+	Stream  ResolvedStream
 	Windows *ResolvedWindows
 	Lake    *ResolvedLake
 	HTTP    HTTP
 	Log     Log
 	Limits  Limits
+}
+
+// ResolvedStream is the stream section.
+type ResolvedStream struct {
+	Stream
+	// TLS protects the connections to the brokers of a Kafka stream.
+	TLS TLS
 }
 
 // ResolvedSource is a source with its shards.

@@ -1,15 +1,9 @@
 package pipeline
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"sync"
-	"time"
-
-	"tailwater/sinks/parquet"
 )
 
 // panicError is a panic in one part of the pipeline, caught: it is that part's
@@ -39,59 +33,4 @@ func guard(logger *slog.Logger, part string, run func() error) (err error) {
 		}
 	}()
 	return run()
-}
-
-// panicPause is how long a sink that has panicked waits before it runs again.
-const panicPause = 5 * time.Second
-
-// lakeWorker is the part of parquet.Worker that the pipeline uses.
-type lakeWorker interface {
-	Run(ctx context.Context) error
-	Status() parquet.Status
-}
-
-var _ lakeWorker = (*parquet.Worker)(nil)
-
-// lakeTable runs the worker of one layout of one view, and runs it again when
-// it has panicked: from the end of its chains, as after a crash.
-type lakeTable struct {
-	worker lakeWorker
-	logger *slog.Logger
-	// again is the pause before a worker that has panicked runs again.
-	again time.Duration
-
-	mu    sync.Mutex
-	fault error
-	at    time.Time
-}
-
-// Run works until ctx ends; its error is what could not be written then.
-func (l *lakeTable) Run(ctx context.Context) error {
-	for {
-		err := guard(l.logger, "lake of view "+l.worker.Status().View, func() error { return l.worker.Run(ctx) })
-		var panicked *panicError
-		if ctx.Err() != nil || !errors.As(err, &panicked) {
-			return err
-		}
-		l.mu.Lock()
-		l.fault, l.at = err, time.Now()
-		l.mu.Unlock()
-		if !pause(ctx, l.again) {
-			return err
-		}
-	}
-}
-
-// Status is the worker's; a panic stays its error until it has committed again.
-func (l *lakeTable) Status() parquet.Status {
-	s := l.worker.Status()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if s.LastCommit.After(l.at) {
-		l.fault = nil
-	}
-	if s.Err == nil {
-		s.Err = l.fault
-	}
-	return s
 }

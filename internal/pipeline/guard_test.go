@@ -75,10 +75,17 @@ func (w *panicWorker) Status() parquet.Status {
 	return w.status
 }
 
+func lakeTableOf(w lakeWorker) *lakeTable {
+	return &lakeTable{
+		view: "orders", share: alone, make: func([]int32) lakeWorker { return w }, worker: &countingWorker{},
+		logger: slog.New(slog.DiscardHandler), again: panicPause,
+	}
+}
+
 func TestLakeTable_PanicIsShownAndTheWorkerRunsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &panicWorker{panics: 2, status: parquet.Status{View: "orders"}}
-		l := &lakeTable{worker: w, logger: slog.New(slog.DiscardHandler), again: panicPause}
+		l := lakeTableOf(w)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- l.Run(ctx) }()
@@ -102,7 +109,7 @@ func TestLakeTable_PanicIsShownAndTheWorkerRunsAgain(t *testing.T) {
 
 func TestLakeTable_PanicInTheDrainIsWhatWasLeft(t *testing.T) {
 	w := &panicWorker{panics: 1, status: parquet.Status{View: "orders"}}
-	l := &lakeTable{worker: w, logger: slog.New(slog.DiscardHandler), again: panicPause}
+	l := lakeTableOf(w)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var panicked *panicError

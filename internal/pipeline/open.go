@@ -19,7 +19,7 @@ import (
 // openWindows opens the window store and prepares the metrics of each view.
 func (p *Pipeline) openWindows(ctx context.Context) error {
 	w := p.cfg.Windows
-	if w == nil || len(w.Metrics) == 0 {
+	if w == nil || len(w.Metrics) == 0 || !p.has(Windows) {
 		return nil
 	}
 	o, err := storeOptions(&w.Store)
@@ -44,7 +44,11 @@ func (p *Pipeline) openWindows(ctx context.Context) error {
 		m := &w.Metrics[i]
 		v := byView[m.View]
 		if v == nil {
-			v = &viewWindows{log: p.log, store: p.store, view: m.View, topic: p.topics[m.View], logger: p.logger, observe: p.delivered}
+			topic := p.topics[m.View]
+			v = &viewWindows{
+				log: p.log, store: p.store, view: m.View, topic: topic, share: p.shareOf("windows", m.View, topic),
+				partitions: p.unshared(), logger: p.logger, observe: p.delivered,
+			}
 			byView[m.View] = v
 			p.windows = append(p.windows, v)
 		}
@@ -111,7 +115,7 @@ func (p *Pipeline) delivered(_ string, commits []int64, at time.Time) {
 // openLake opens the object store and prepares a worker for each layout.
 func (p *Pipeline) openLake(ctx context.Context) error {
 	l := p.cfg.Lake
-	if l == nil {
+	if l == nil || !p.has(Lake) {
 		return nil
 	}
 	store, err := OpenLakeStore(ctx, l)
@@ -127,12 +131,13 @@ func (p *Pipeline) openLake(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w := parquet.NewWorker(parquet.Options{
-			Log: p.log, Store: store, View: rl.View, Topic: p.topics[rl.View], Layout: layout,
+		topic := p.topics[rl.View]
+		o := parquet.Options{
+			Log: p.log, Store: store, View: rl.View, Topic: topic, Layout: layout,
 			RollBytes: int(l.File.RollSize), RollRows: l.File.RollRows, RollEvery: l.File.RollEvery,
 			MemoryBytes: p.budget.lake, Codec: parquet.Codec{Compression: l.File.Compression}, Logger: p.logger,
-		})
-		p.lakes = append(p.lakes, &lakeTable{worker: w, logger: p.logger, again: panicPause})
+		}
+		p.lakes = append(p.lakes, newLakeTable(o, p.shareOf("lake", rl.View+"."+layout.Name, topic), p.unshared()))
 	}
 	return nil
 }
@@ -155,6 +160,9 @@ func layoutOf(rl *config.ResolvedLayout) (parquet.Layout, error) {
 
 // openShards prepares a reader and its supervisor for each shard.
 func (p *Pipeline) openShards(context.Context) error {
+	if !p.has(Reader) {
+		return nil
+	}
 	var errs []error
 	for i := range p.cfg.Sources {
 		src := &p.cfg.Sources[i]
@@ -225,8 +233,8 @@ func (p *Pipeline) shard(src *config.ResolvedSource, s config.Shard, views *view
 }
 
 // savedSource returns the source position that a shard has saved, nil without one.
-func (p *Pipeline) savedSource(id string) ([]byte, error) {
-	pos, found, err := p.log.SavedPosition(id)
+func (p *Pipeline) savedSource(ctx context.Context, id string) ([]byte, error) {
+	pos, found, err := p.log.SavedPosition(ctx, id)
 	if err != nil || !found {
 		return nil, err
 	}

@@ -33,6 +33,8 @@ type Options struct {
 	Config  *config.Resolved
 	Version string
 	Logger  *slog.Logger
+	// Roles are what this process does; nil is everything.
+	Roles []Role
 	// PortFallback takes a free port where a configured one is busy.
 	PortFallback bool
 	// AcceptStreamLoss goes on with an embedded stream that has lost records it
@@ -52,9 +54,11 @@ type Pipeline struct {
 	started time.Time
 	budget  budget
 
-	state    *stateDir
-	token    string
-	log      *embedded.Log
+	state *stateDir
+	token string
+	log   streamLog
+	// embedded is log when the stream lives in this process.
+	embedded *embedded.Log
 	mini     *redisembedded.Server
 	store    *redis.Store
 	listener net.Listener
@@ -81,6 +85,12 @@ func Open(ctx context.Context, o Options) (*Pipeline, error) {
 	if p.o.LagSince.IsZero() {
 		p.o.LagSince = p.started
 	}
+	if p.o.Roles == nil {
+		p.o.Roles = AllRoles
+	}
+	if err := p.checkRoles(); err != nil {
+		return nil, err
+	}
 	p.budget = newBudget(p.cfg)
 	p.diskLimit.Store(int64(p.cfg.Limits.Disk))
 	p.gate.look = p.lookForRoom
@@ -99,29 +109,10 @@ func Open(ctx context.Context, o Options) (*Pipeline, error) {
 }
 
 func (p *Pipeline) openState(context.Context) (err error) {
-	if p.state, err = openState(p.cfg.StateDir); err != nil {
+	if p.state, err = openState(StateDirOf(p.cfg.StateDir, p.o.Roles)); err != nil {
 		return err
 	}
 	p.token, err = p.state.token()
-	return err
-}
-
-func (p *Pipeline) openStream(context.Context) error {
-	c := p.cfg.Stream
-	listen, err := p.address("stream.listen", c.Listen)
-	if err != nil {
-		return err
-	}
-	p.log, err = embedded.Open(embedded.Options{
-		Dir: p.state.path + "/stream", Name: p.cfg.Name, Listen: listen, MemoryBytes: p.budget.stream,
-		Retention:    embedded.Retention{MaxAge: c.Retention.Age, MaxBytes: int64(c.Retention.Bytes)},
-		SegmentBytes: segmentBytes(int64(c.Retention.Bytes), len(p.cfg.Views)*max(1, c.Partitions)),
-		Logger:       p.logger, AcceptLoss: p.o.AcceptStreamLoss,
-	})
-	var loss *embedded.LossError
-	if errors.As(err, &loss) {
-		err = fmt.Errorf("%w; to accept it, start once with tailwater run --accept-stream-loss", err)
-	}
 	return err
 }
 
@@ -200,9 +191,6 @@ func (p *Pipeline) HTTPAddr() string {
 	}
 	return p.listener.Addr().String()
 }
-
-// StreamAddr is where Kafka clients reach the embedded stream.
-func (p *Pipeline) StreamAddr() string { return p.log.Addr() }
 
 // RedisURL is where Redis clients reach the window values; empty without
 // windows. It holds no password of a server of yours: then it is empty too.

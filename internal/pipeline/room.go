@@ -40,6 +40,9 @@ const (
 // keepRoom removes records that every sink has and retention allows, and holds
 // the readers back while there is no room for more. It runs until ctx ends.
 func (p *Pipeline) keepRoom(ctx context.Context) {
+	if p.embedded == nil {
+		return // the brokers keep what their retention says
+	}
 	for pause(ctx, roomEvery) {
 		if err := p.trim(ctx); err != nil && ctx.Err() == nil {
 			p.logger.Warn("stream is not trimmed", "error", err)
@@ -50,6 +53,9 @@ func (p *Pipeline) keepRoom(ctx context.Context) {
 
 // lookForRoom holds the readers back, or lets them go on.
 func (p *Pipeline) lookForRoom() {
+	if p.embedded == nil {
+		return
+	}
 	reason := p.full()
 	switch changed := p.gate.set(reason); {
 	case changed && reason != "":
@@ -92,13 +98,13 @@ func (p *Pipeline) trim(ctx context.Context) error {
 		st := w.Status()
 		lower(st.View, st.Saved)
 	}
-	_, err := p.log.Trim(ctx, keep)
+	_, err := p.embedded.Trim(ctx, keep)
 	return err
 }
 
 // full says why there is no room, or "".
 func (p *Pipeline) full() string {
-	u, err := p.log.Usage()
+	u, err := p.embedded.Usage()
 	if err != nil {
 		return ""
 	}

@@ -39,6 +39,9 @@ func (e *UndrainedError) Unwrap() error { return e.Err }
 //
 //	readers stop and publish what they have -> sinks catch up with the stream -> sinks store what they hold
 //
+// Where the readers run in another process there is no end to catch up with,
+// and the sinks only store what they hold.
+//
 // hard ends everything at once. Run returns nil when all was drained.
 func (p *Pipeline) Run(ctx, hard context.Context, grace time.Duration) error {
 	hard, cancelHard := context.WithCancel(hard)
@@ -67,7 +70,10 @@ func (p *Pipeline) Run(ctx, hard context.Context, grace time.Duration) error {
 	deadline := time.AfterFunc(grace, cancelHard)
 	defer deadline.Stop()
 	readers.Wait()
-	left := append(p.stopped(), p.catchUp(hard)...)
+	left := p.stopped()
+	if p.has(Reader) {
+		left = append(left, p.catchUp(hard)...)
+	}
 	stopSinks()
 	workers.Wait()
 	side.Wait()
@@ -229,13 +235,15 @@ func (p *Pipeline) behind(ctx context.Context) []string {
 	return left
 }
 
-// missing counts the records between two sets of offsets.
+// missing counts the records between two sets of offsets. A partition at -1 is
+// another process's.
 func missing(ends, at []int64) (n int64) {
 	for i, end := range ends {
-		if i < len(at) {
-			n += max(0, end-at[i])
-		} else {
+		switch {
+		case i >= len(at):
 			n += end
+		case at[i] >= 0:
+			n += max(0, end-at[i])
 		}
 	}
 	return n

@@ -29,7 +29,7 @@ type shard struct {
 	reader  atomic.Pointer[binlog.Reader]
 	log     stream.Log
 	// saved returns the stored source position of a shard, nil without one.
-	saved      func(shard string) ([]byte, error)
+	saved      func(ctx context.Context, shard string) ([]byte, error)
 	views      *viewSet
 	batchBytes int
 	saveEvery  time.Duration
@@ -72,9 +72,17 @@ func (s *shard) run(stop, hard context.Context) {
 		if class == binlog.Stop {
 			state = status.Stopped
 		}
+		var again <-chan time.Time
+		if errors.Is(err, stream.ErrFenced) {
+			// Two that claim it from each other for ever would both be busy and
+			// neither of them right.
+			err = fmt.Errorf("%w; another process reads it now: if that is a mistake, stop that one and POST /api/v1/shards/%s/retry here", err, s.id)
+		} else {
+			again = time.After(backoff.Next(class))
+		}
 		s.set(state, err)
 		select {
-		case <-time.After(backoff.Next(class)):
+		case <-again:
 		case <-s.wake:
 			backoff.Reset()
 		case <-stop.Done():
@@ -152,7 +160,7 @@ func (s *shard) session(stop, hard context.Context) error {
 // preflight asks the server whether it can be followed from where the shard
 // stands, before anything is claimed.
 func (s *shard) preflight(ctx context.Context) error {
-	position, err := s.saved(s.id)
+	position, err := s.saved(ctx, s.id)
 	if err != nil {
 		return fmt.Errorf("read the position of shard %s: %w", s.id, err)
 	}

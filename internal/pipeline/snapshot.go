@@ -71,8 +71,12 @@ func verdict(s *status.Snapshot) status.Verdict {
 }
 
 func (p *Pipeline) streamStatus() status.Stream {
-	s := status.Stream{Type: "embedded", Address: p.log.Addr(), Limit: p.diskLimit.Load(), Paused: p.gate.closed()}
-	u, err := p.log.Usage()
+	s := status.Stream{Type: p.cfg.Stream.Type, Address: p.StreamAddr()}
+	if p.embedded == nil {
+		return s
+	}
+	s.Limit, s.Paused = p.diskLimit.Load(), p.gate.closed()
+	u, err := p.embedded.Usage()
 	if err != nil {
 		s.Error = err.Error()
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -32,19 +33,32 @@ type viewWindows struct {
 	view    string
 	topic   stream.Topic
 	defs    []windowing.Definition
+	share   share
 	logger  *slog.Logger
 	observe func(metric string, commits []int64, at time.Time)
 
 	mu     sync.Mutex
 	worker *redis.Worker
-	fault  error
+	// partitions are those that this process has; nil is all of them.
+	partitions []int32
+	fault      error
 	// down is why the window store could not be asked before there was a worker.
 	down error
 }
 
-// run works until ctx ends. The worker is made anew when the view's columns
-// change, for a sum may then have another scale.
+// run works until ctx ends, on the partitions that are this process's.
 func (v *viewWindows) run(ctx context.Context) error {
+	return v.share(ctx, func(ctx context.Context, partitions []int32) error {
+		v.mu.Lock()
+		v.partitions = partitions
+		v.mu.Unlock()
+		return v.work(ctx, partitions)
+	})
+}
+
+// work works until ctx ends. The worker is made anew when the view's columns
+// change, for a sum may then have another scale.
+func (v *viewWindows) work(ctx context.Context, partitions []int32) error {
 	var columns []change.Column
 	for {
 		next, err := v.nextColumns(ctx, columns)
@@ -53,7 +67,7 @@ func (v *viewWindows) run(ctx context.Context) error {
 		}
 		if err == nil {
 			columns = next
-			err = v.runWorker(ctx, columns)
+			err = v.runWorker(ctx, columns, partitions)
 		}
 		if ctx.Err() != nil {
 			return err
@@ -70,13 +84,13 @@ func (v *viewWindows) run(ctx context.Context) error {
 }
 
 // runWorker runs one worker until ctx ends or the view's columns change.
-func (v *viewWindows) runWorker(ctx context.Context, columns []change.Column) error {
+func (v *viewWindows) runWorker(ctx context.Context, columns []change.Column, partitions []int32) error {
 	metrics, err := v.compile(columns)
 	if err != nil {
 		return err
 	}
 	w, err := redis.NewWorker(redis.WorkerOptions{
-		Source: v.log, Store: v.store, Topic: v.topic.Name, Metrics: metrics, Logger: v.logger, Observe: v.observe,
+		Source: v.log, Store: v.store, Topic: v.topic.Name, Metrics: metrics, Partitions: partitions, Logger: v.logger, Observe: v.observe,
 	})
 	if err != nil {
 		return err
@@ -240,26 +254,36 @@ func (v *viewWindows) snapshot() []status.Metric {
 }
 
 // saved returns the lowest offset that any metric of the view has stored, per
-// partition; what the log keeps must not begin above it.
+// partition; what the log keeps must not begin above it. It is -1 for the
+// partitions that are another process's.
 func (v *viewWindows) saved() []int64 {
-	out := make([]int64, v.topic.Partitions)
 	st, _ := v.status()
-	if len(st.Metrics) < len(v.defs) {
-		return out
-	}
+	v.mu.Lock()
+	mine := v.partitions
+	v.mu.Unlock()
+	out := make([]int64, v.topic.Partitions)
 	for p := range out {
-		out[p] = -1
-		for _, m := range st.Metrics {
-			at := int64(0)
-			if p < len(m.Saved) {
-				at = max(0, m.Saved[p])
-			}
-			if out[p] < 0 || at < out[p] {
-				out[p] = at
-			}
+		switch {
+		case mine != nil && !slices.Contains(mine, int32(p)):
+			out[p] = -1
+		case len(st.Metrics) >= len(v.defs):
+			out[p] = lowest(st.Metrics, p)
 		}
 	}
 	return out
+}
+
+// lowest is the lowest offset of a partition that any of the metrics has stored.
+func lowest(metrics []redis.MetricStatus, partition int) int64 {
+	low := int64(math.MaxInt64)
+	for i := range metrics {
+		at := int64(0)
+		if saved := metrics[i].Saved; partition < len(saved) {
+			at = max(0, saved[partition])
+		}
+		low = min(low, at)
+	}
+	return low
 }
 
 // pause waits, and reports whether ctx is still alive.

@@ -33,6 +33,9 @@ func topicName(cfg *config.Resolved, view string) string { return stream.TopicNa
 // open opens the stream: that of the running pipeline, or the directory itself
 // when none runs.
 func (v *verifier) open(ctx context.Context) error {
+	if v.cfg.Stream.Type == "kafka" {
+		return v.openKafka(ctx)
+	}
 	dir := filepath.Join(v.cfg.StateDir, "stream")
 	if _, err := os.Stat(filepath.Join(dir, "VERSION")); err != nil {
 		return &UnreachableError{fmt.Sprintf("there is no stream in %s: has the pipeline run with this configuration?", v.cfg.StateDir), err}
@@ -60,6 +63,20 @@ func (v *verifier) open(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// openKafka connects to the cluster. Which processes run is known from the state
+// directory, of this machine alone.
+func (v *verifier) openKafka(ctx context.Context) error {
+	if err := v.openLake(ctx); err != nil {
+		return err
+	}
+	l, err := pipeline.OpenKafka(ctx, v.cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return &UnreachableError{"the stream cannot be opened", err}
+	}
+	v.log, v.running = l, pipeline.Running(v.cfg.StateDir)
+	return nil
 }
 
 // attach looks at the stream of the process that has the directory.

@@ -18,7 +18,7 @@ type log interface {
 	Bounds(ctx context.Context, topic string) ([]stream.Bounds, error)
 	NewConsumer(ctx context.Context, o stream.ConsumerOptions) (stream.Consumer, error)
 	Schemas(ctx context.Context, view string) (map[string]change.Schema, error)
-	SavedPosition(shard string) (stream.SourcePosition, bool, error)
+	SavedPosition(ctx context.Context, shard string) (stream.SourcePosition, bool, error)
 	Close() error
 }
 
@@ -160,11 +160,14 @@ func readSpans(ctx context.Context, l log, name string, spans map[int32]span, f 
 			if r.Offset >= s.next {
 				continue
 			}
-			if err := f(r); err != nil {
-				return err
-			}
 			if r.Offset == s.next-1 {
 				left--
+			}
+			if r.Kind == stream.Control {
+				continue // the log's own
+			}
+			if err := f(r); err != nil {
+				return err
 			}
 		}
 	}

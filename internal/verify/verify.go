@@ -278,7 +278,7 @@ func (v *verifier) await(ctx context.Context, servers []*server) error {
 	defer cancel()
 	for _, s := range servers {
 		for {
-			missing, err := v.behind(s)
+			missing, err := v.behind(ctx, s)
 			if err != nil {
 				return fmt.Errorf("shard %s: %w", s.shard.ID, err)
 			}
@@ -301,8 +301,8 @@ func (v *verifier) await(ctx context.Context, servers []*server) error {
 }
 
 // behind says what a shard's position lacks; empty is nothing.
-func (v *verifier) behind(s *server) (string, error) {
-	p, ok, err := v.log.SavedPosition(s.shard.ID)
+func (v *verifier) behind(ctx context.Context, s *server) (string, error) {
+	p, ok, err := v.log.SavedPosition(ctx, s.shard.ID)
 	if err != nil {
 		return "", err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"tailwater/change"
@@ -60,23 +61,19 @@ func (s *session) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read bounds of %s: %w", s.o.Topic.Name, err)
 	}
-	s.parts = make([]part, s.o.Topic.Partitions)
-	for i := range s.parts {
+	s.parts = make([]part, len(s.o.Partitions))
+	for i, n := range s.o.Partitions {
 		p := &s.parts[i]
-		p.n = int32(i)
+		p.n = n
 		p.chain = chain{store: s.o.Store, prefix: chainPrefix(s.o.View, s.o.Layout.Name, s.o.Topic.Incarnation, p.n)}
-		if err := s.resume(ctx, p, bounds[i]); err != nil {
+		if err := s.resume(ctx, p, bounds[n]); err != nil {
 			return err
 		}
-	}
-	offsets := make(map[stream.TopicPartition]int64, len(s.parts))
-	for i := range s.parts {
-		offsets[stream.TopicPartition{Topic: s.o.Topic.Name, Partition: int32(i)}] = s.parts[i].next
 	}
 	if s.consumer, err = s.o.Log.NewConsumer(ctx, stream.ConsumerOptions{}); err != nil {
 		return fmt.Errorf("open consumer of %s: %w", s.o.Topic.Name, err)
 	}
-	if err := s.consumer.Assign(offsets); err != nil {
+	if err := s.consumer.Assign(s.offsets()); err != nil {
 		return errors.Join(err, s.consumer.Close())
 	}
 	s.report()
@@ -161,7 +158,11 @@ func (s *session) untilDue() time.Duration {
 
 // take adds one record to the batch of its partition.
 func (s *session) take(ctx context.Context, r *stream.Record) error {
-	p := &s.parts[r.Partition]
+	i, ok := slices.BinarySearch(s.o.Partitions, r.Partition)
+	if !ok {
+		return fmt.Errorf("read %s: a record of partition %d, which was not asked for", s.o.Topic.Name, r.Partition)
+	}
+	p := &s.parts[i]
 	if r.Offset < p.next || p.stale {
 		return nil
 	}
@@ -177,7 +178,7 @@ func (s *session) take(ctx context.Context, r *stream.Record) error {
 		}
 		p.began = s.o.Now()
 	}
-	ok, err := p.marks.Accept(r)
+	accepted, err := p.marks.Accept(r)
 	if err != nil {
 		return err
 	}
@@ -185,7 +186,7 @@ func (s *session) take(ctx context.Context, r *stream.Record) error {
 	if r.Kind != stream.Event {
 		return nil
 	}
-	if !ok {
+	if !accepted {
 		s.w.update(func(st *Status) { st.Duplicates++ })
 		return nil
 	}
@@ -258,7 +259,7 @@ func (s *session) cut(ctx context.Context, p *part) error {
 func (s *session) offsets() map[stream.TopicPartition]int64 {
 	out := make(map[stream.TopicPartition]int64, len(s.parts))
 	for i := range s.parts {
-		out[stream.TopicPartition{Topic: s.o.Topic.Name, Partition: int32(i)}] = s.parts[i].next
+		out[stream.TopicPartition{Topic: s.o.Topic.Name, Partition: s.parts[i].n}] = s.parts[i].next
 	}
 	return out
 }
@@ -337,10 +338,10 @@ func (s *session) finish(ctx context.Context, p *part, m *Manifest, files []buil
 // report publishes the offsets.
 func (s *session) report() {
 	s.w.update(func(st *Status) {
-		st.Read, st.Saved = st.Read[:0], st.Saved[:0]
+		st.Read, st.Saved = slices.Repeat([]int64{-1}, s.o.Topic.Partitions), slices.Repeat([]int64{-1}, s.o.Topic.Partitions)
 		for i := range s.parts {
-			st.Read = append(st.Read, s.parts[i].next)
-			st.Saved = append(st.Saved, s.parts[i].chain.next)
+			p := &s.parts[i]
+			st.Read[p.n], st.Saved[p.n] = p.next, p.chain.next
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,8 @@ type Options struct {
 	// View is the view, Topic its topic.
 	View  string
 	Topic stream.Topic
+	// Partitions are those that this worker writes, ascending; nil is all.
+	Partitions []int32
 	// Layout is where the rows go; the zero value is CommitTime.
 	Layout Layout
 	// RollBytes of event JSON, RollRows or RollEvery since the first row cut a
@@ -42,6 +45,11 @@ type Options struct {
 func (o *Options) fill() {
 	if o.Layout.Name == "" {
 		o.Layout = CommitTime()
+	}
+	if o.Partitions == nil {
+		for p := range o.Topic.Partitions {
+			o.Partitions = append(o.Partitions, int32(p))
+		}
 	}
 	setDefault(&o.RollBytes, 128<<20)
 	setDefault(&o.RollRows, 1_000_000)
@@ -82,7 +90,7 @@ type Status struct {
 	Duplicates         uint64
 	LastCommit         time.Time
 	// Read is the offset up to which each partition has been read, Saved up to
-	// which it is in the lake.
+	// which it is in the lake; -1 for a partition that is not the worker's.
 	Read, Saved []int64
 	// Err is why the worker does not move; nil while it does.
 	Err error
@@ -91,7 +99,13 @@ type Status struct {
 // NewWorker makes a worker; Run runs it.
 func NewWorker(o Options) *Worker {
 	o.fill()
-	return &Worker{o: o, codecs: newCodecs(), status: Status{View: o.View, Layout: o.Layout.Name}}
+	w := &Worker{o: o, codecs: newCodecs(), status: Status{View: o.View, Layout: o.Layout.Name}}
+	w.status.Read = slices.Repeat([]int64{-1}, o.Topic.Partitions)
+	for _, p := range o.Partitions {
+		w.status.Read[p] = 0
+	}
+	w.status.Saved = slices.Clone(w.status.Read)
+	return w
 }
 
 // Status returns a copy that the caller may keep.
@@ -165,7 +179,7 @@ func (w *Worker) session(ctx context.Context) error {
 			continue
 		}
 		if err := s.cut(grace, &s.parts[i]); err != nil {
-			left = errors.Join(left, fmt.Errorf("write what view %s holds in partition %d: %w", w.o.View, i, err))
+			left = errors.Join(left, fmt.Errorf("write what view %s holds in partition %d: %w", w.o.View, s.parts[i].n, err))
 		}
 	}
 	s.report()

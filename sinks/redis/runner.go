@@ -313,6 +313,9 @@ func (r *runner) start(ctx context.Context, st *stored) error {
 		}
 	})
 	for p, at := range st.positions {
+		if !r.o.reads(p) {
+			continue
+		}
 		to := at
 		switch {
 		case at.Incarnation == "" && bounds[p].First == 0 && m.Rows != windowing.Latest:
@@ -410,7 +413,7 @@ func (r *runner) setBehind(bounds []stream.Bounds) {
 	r.update(func(s *MetricStatus) {
 		s.Behind = 0
 		for p, at := range s.Saved {
-			if p < len(bounds) {
+			if p < len(bounds) && r.o.reads(p) {
 				s.Behind += max(0, bounds[p].Next-max(at, bounds[p].First))
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +36,10 @@ type WorkerOptions struct {
 	// Topic whose records are folded, and the metrics that are made of them.
 	Topic   string
 	Metrics []*windowing.Metric
+	// Partitions are those that this worker reads; nil is all of the topic.
+	// Who reads the others does not matter: windows close by what the store
+	// has of all of them.
+	Partitions []int32
 	// FlushEvery is the shortest time between two scripts of a metric that has
 	// something to say. 0 is 100 ms.
 	FlushEvery time.Duration
@@ -119,6 +124,11 @@ func (w *Worker) catchUp(ctx context.Context, r *runner) {
 	w.o.Logger.Info("metric is behind and catches up by itself", "metric", r.t.m.Name)
 	l := &lane{w: w, runners: []*runner{r}}
 	w.side.Go(func() { l.run(ctx) })
+}
+
+// reads reports whether a partition is one of the worker's.
+func (o *WorkerOptions) reads(partition int) bool {
+	return o.Partitions == nil || slices.Contains(o.Partitions, int32(partition))
 }
 
 // setMain publishes how far the main lane is; nil says that it reads nothing.

@@ -198,7 +198,7 @@ func (a *Attached) Schemas(ctx context.Context, view string) (map[string]change.
 
 // SavedPosition returns the position that a shard has saved, as it is now, and
 // whether it has saved one.
-func (a *Attached) SavedPosition(shard string) (stream.SourcePosition, bool, error) {
+func (a *Attached) SavedPosition(_ context.Context, shard string) (stream.SourcePosition, bool, error) {
 	s := positionStore{dir: filepath.Join(a.log.dir, "positions")}
 	sh := s.newShard(shard)
 	if _, err := sh.load(); err != nil {
@@ -229,7 +229,7 @@ func (l *Log) Topic(name string) (stream.Topic, bool) {
 
 // SavedPosition returns the position that a shard has saved, and whether it has
 // saved one. It claims nothing.
-func (l *Log) SavedPosition(shard string) (stream.SourcePosition, bool, error) {
+func (l *Log) SavedPosition(_ context.Context, shard string) (stream.SourcePosition, bool, error) {
 	l.positions.mu.Lock()
 	sh := l.positions.all[shard]
 	l.positions.mu.Unlock()

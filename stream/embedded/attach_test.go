@@ -114,12 +114,12 @@ func entriesOf(t *testing.T, dir string) []string {
 func TestAttach_ReadsPositionsAndSchemas(t *testing.T) {
 	l, s, a := attachedLog(t)
 	for _, x := range []interface {
-		SavedPosition(shard string) (stream.SourcePosition, bool, error)
+		SavedPosition(ctx context.Context, shard string) (stream.SourcePosition, bool, error)
 	}{l, a} {
-		if p, ok, err := x.SavedPosition("a"); ok || err != nil {
+		if p, ok, err := x.SavedPosition(t.Context(), "a"); ok || err != nil {
 			t.Errorf("before the first save: got %+v, %t and %v", p, ok, err)
 		}
-		if _, ok, err := x.SavedPosition("never"); ok || err != nil {
+		if _, ok, err := x.SavedPosition(t.Context(), "never"); ok || err != nil {
 			t.Errorf("an unknown shard: got %t and %v", ok, err)
 		}
 	}
@@ -129,9 +129,9 @@ func TestAttach_ReadsPositionsAndSchemas(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, x := range []interface {
-			SavedPosition(shard string) (stream.SourcePosition, bool, error)
+			SavedPosition(ctx context.Context, shard string) (stream.SourcePosition, bool, error)
 		}{l, a} {
-			if p, ok, err := x.SavedPosition("a"); !ok || err != nil || string(p.Source) != source || p.LSN != want.LSN {
+			if p, ok, err := x.SavedPosition(t.Context(), "a"); !ok || err != nil || string(p.Source) != source || p.LSN != want.LSN {
 				t.Errorf("%T: got %+v, %t and %v, want %+v", x, p, ok, err, want)
 			}
 		}
@@ -149,7 +149,7 @@ func TestAttach_ReadsPositionsAndSchemas(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if p, ok, err := a.SavedPosition("a"); err == nil {
+	if p, ok, err := a.SavedPosition(t.Context(), "a"); err == nil {
 		t.Errorf("damaged positions: got %+v and %t, want an error", p, ok)
 	}
 }

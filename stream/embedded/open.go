@@ -234,12 +234,7 @@ func (op *opening) settle() (*Session, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s := &Session{
 		log: op.log, shard: op.shard, epoch: op.epoch, topics: op.topics, writer: op.writer,
-		marks: make(map[stream.TopicPartition]position.Partition), ctx: ctx, close: cancel,
-	}
-	for _, t := range op.topics {
-		for _, p := range t.partitions {
-			s.marks[p.tp] = op.fold.At(p.tp)
-		}
+		marks: op.fold.Numbers(op.epoch), ctx: ctx, close: cancel,
 	}
 	s.recovered = stream.Recovered{
 		Found:    op.stored.Saved,

@@ -9,7 +9,6 @@ import (
 
 	"tailwater/stream"
 	"tailwater/stream/internal/position"
-	"tailwater/stream/internal/wire"
 )
 
 // Session is one shard's right to write. See stream.Session; Close may be
@@ -21,7 +20,7 @@ type Session struct {
 	topics    []*topic
 	recovered stream.Recovered
 	writer    *writer
-	marks     map[stream.TopicPartition]position.Partition
+	marks     *position.Numbers
 
 	// ctx ends when the session is closed.
 	ctx   context.Context //nolint:containedctx // it is the session's own life, not a caller's
@@ -84,7 +83,7 @@ func (s *Session) Publish(ctx context.Context, records []stream.Record) error {
 	if len(records) == 0 {
 		return s.finish(nil)
 	}
-	next, err := s.number(records)
+	next, err := s.marks.Number(records, s.log.check)
 	if err != nil {
 		return s.finish(err)
 	}
@@ -99,9 +98,7 @@ func (s *Session) Publish(ctx context.Context, records []stream.Record) error {
 	if err := s.writer.write(ctx, records); err != nil {
 		return s.finish(fmt.Errorf("publish: %w", err))
 	}
-	for tp, at := range next {
-		s.marks[tp] = at
-	}
+	s.marks.Published(next)
 	return s.finish(nil)
 }
 
@@ -126,50 +123,6 @@ func (s *Session) claimed() error {
 		return fmt.Errorf("epoch %d is claimed: %w", e, stream.ErrFenced)
 	}
 	return nil
-}
-
-// number checks the records, gives them their numbers, and returns the marks
-// that hold when they are written.
-func (s *Session) number(records []stream.Record) (map[stream.TopicPartition]position.Partition, error) {
-	next := make(map[stream.TopicPartition]position.Partition)
-	for i := range records {
-		r := &records[i]
-		tp := stream.TopicPartition{Topic: r.Topic, Partition: r.Partition}
-		at, ok := next[tp]
-		if !ok {
-			if at, ok = s.marks[tp]; !ok {
-				return nil, fmt.Errorf("publish to topic %s, partition %d: the session was not opened with it", r.Topic, r.Partition)
-			}
-		}
-		if r.Shard != s.shard.name || r.LSN.Epoch != s.epoch {
-			return nil, fmt.Errorf("publish to topic %s: a record of shard %s, epoch %d", r.Topic, r.Shard, r.LSN.Epoch)
-		}
-		c := r.LSN.Compare(at.Mark.LSN)
-		switch r.Kind {
-		case stream.Event:
-			if c <= 0 {
-				return nil, fmt.Errorf("publish to topic %s, partition %d: lsn %s is not above %s", r.Topic, r.Partition, r.LSN, at.Mark.LSN)
-			}
-			at.Mark.N++
-		case stream.Heartbeat:
-			if c < 0 {
-				return nil, fmt.Errorf("publish to topic %s, partition %d: the heartbeat's lsn %s is below %s", r.Topic, r.Partition, r.LSN, at.Mark.LSN)
-			}
-		default:
-			return nil, fmt.Errorf("publish to topic %s: a record of kind %q", r.Topic, r.Kind)
-		}
-		r.N = at.Mark.N
-		if r.Kind == stream.Heartbeat {
-			r.Value = wire.AppendHeartbeat(nil, r)
-		}
-		if err := s.log.check(r); err != nil {
-			return nil, err
-		}
-		at.Mark.LSN, at.Known = r.LSN, true
-		at.Mark.Watermark = max(at.Mark.Watermark, r.Watermark)
-		next[tp] = at
-	}
-	return next, nil
 }
 
 // Save stores the position behind everything published. See stream.Session.
@@ -203,7 +156,7 @@ func (s *Session) advance(next *position.Position, offsets map[stream.TopicParti
 	for _, t := range s.topics {
 		at := position.Topic{Incarnation: t.incarnation, Epoch: s.epoch}
 		for _, p := range t.partitions {
-			q := s.marks[p.tp]
+			q := s.marks.At[p.tp]
 			q.Next = p.synced.Load()
 			if offset, ok := offsets[p.tp]; ok {
 				q.Next = offset

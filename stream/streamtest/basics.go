@@ -64,10 +64,10 @@ func testOrder(t *testing.T, e *env) {
 	next := make(map[int32]int64)
 	txn := make(map[int32]uint64)
 	for _, r := range e.all() {
-		if r.Offset != next[r.Partition] {
-			t.Fatalf("partition %d: got offset %d, want %d", r.Partition, r.Offset, next[r.Partition])
+		if r.Offset < next[r.Partition] {
+			t.Fatalf("partition %d: got offset %d, want at least %d", r.Partition, r.Offset, next[r.Partition])
 		}
-		next[r.Partition]++
+		next[r.Partition] = r.Offset + 1
 		if r.Kind != stream.Event {
 			continue
 		}
@@ -184,7 +184,7 @@ func testPollBound(t *testing.T, e *env) {
 
 func testPollWaits(t *testing.T, e *env) {
 	s := e.session()
-	c := e.consumer(stream.ConsumerOptions{}, map[stream.TopicPartition]int64{tp(1): 1})
+	c := e.consumer(stream.ConsumerOptions{}, map[stream.TopicPartition]int64{tp(1): e.end(1)})
 	defer func() { _ = c.Close() }()
 	short, cancel := context.WithTimeout(e.ctx, 50*time.Millisecond)
 	if got, err := c.Poll(short); !errors.Is(err, context.DeadlineExceeded) {
@@ -200,7 +200,7 @@ func testPollWaits(t *testing.T, e *env) {
 		polled <- got
 	}()
 	e.publish(s, rows(s.Epoch(), 1, 1))
-	if got := <-polled; len(got) != 1 || got[0].TxID != txid(1) {
+	if got := events(<-polled); len(got) != 1 || got[0].TxID != txid(1) {
 		t.Errorf("got %v, want the record that was published meanwhile", got)
 	}
 }
@@ -248,7 +248,7 @@ func testRecordLimit(t *testing.T, e *env) {
 func testOutOfRange(t *testing.T, e *env) {
 	s := e.session()
 	e.publish(s, rows(s.Epoch(), 0, 3))
-	for _, offset := range []int64{-1, 3, 1 << 40} {
+	for _, offset := range []int64{-1, e.end(0) + 1, 1 << 40} {
 		c := e.consumer(stream.ConsumerOptions{}, map[stream.TopicPartition]int64{tp(0): offset})
 		for range 2 {
 			if got, err := c.Poll(e.ctx); !errors.Is(err, stream.ErrOffsetOutOfRange) {

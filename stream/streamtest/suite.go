@@ -187,31 +187,52 @@ func (e *env) consumer(o stream.ConsumerOptions, offsets map[stream.TopicPartiti
 
 func tp(p int32) stream.TopicPartition { return stream.TopicPartition{Topic: Topic, Partition: p} }
 
+// end is the offset behind the last durable record of a partition.
+func (e *env) end(p int32) int64 {
+	e.t.Helper()
+	bounds, err := e.log.Bounds(e.ctx, Topic)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return bounds[p].Next
+}
+
 // all reads every durable record of the topic.
 func (e *env) all() []stream.Record {
 	e.t.Helper()
 	return e.from(map[stream.TopicPartition]int64{tp(0): 0, tp(1): 0, tp(2): 0})
 }
 
-// from reads every durable record at or behind the offsets.
+// from reads every durable record at or behind the offsets, but for those of
+// the log itself.
 func (e *env) from(offsets map[stream.TopicPartition]int64) []stream.Record {
 	e.t.Helper()
 	bounds, err := e.log.Bounds(e.ctx, Topic)
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	want := int64(0)
+	left := make(map[stream.TopicPartition]bool)
 	for at, offset := range offsets {
-		want += bounds[at.Partition].Next - offset
+		if offset < bounds[at.Partition].Next {
+			left[at] = true
+		}
 	}
 	c := e.consumer(stream.ConsumerOptions{}, offsets)
 	var records []stream.Record
-	for int64(len(records)) < want {
+	for len(left) > 0 {
 		polled, err := c.Poll(e.ctx)
 		if err != nil {
-			e.t.Fatalf("poll after %d of %d records: %v", len(records), want, err)
+			e.t.Fatalf("poll after %d records, with %v left: %v", len(records), left, err)
 		}
-		records = append(records, polled...)
+		for i := range polled {
+			r := &polled[i]
+			if r.Offset >= bounds[r.Partition].Next-1 {
+				delete(left, tp(r.Partition))
+			}
+			if r.Kind != stream.Control {
+				records = append(records, *r)
+			}
+		}
 	}
 	if err := c.Close(); err != nil {
 		e.t.Error(err)

@@ -1,0 +1,134 @@
+package pipeline_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"tailwater/internal/config"
+	"tailwater/internal/pipeline"
+	"tailwater/internal/status"
+	"tailwater/stream/kafka/kafkatest"
+)
+
+// onKafka puts a rig's stream on a cluster, and its windows into a Redis that
+// lives as long as the test.
+func (r *shopRig) onKafka(brokers []string) {
+	m := miniredis.RunT(r.t)
+	r.edit = func(text string) string {
+		return strings.Replace(text, "windows:\n", "windows:\n  store: { type: redis, url: \"redis://"+m.Addr()+"/0\" }\n", 1) +
+			fmt.Sprintf("stream: { type: kafka, brokers: [%q], partitions: 3 }\n", brokers[0])
+	}
+}
+
+func TestPipeline_OnKafkaLosesAndDoublesNothingOverCrashes(t *testing.T) {
+	r := newShop(t, 2, 300)
+	r.onKafka(kafkatest.Start(t))
+	rng := rand.New(rand.NewPCG(3, 4))
+	end := r.background()
+	for range 6 {
+		r.start()
+		at := r.pipe.Snapshot()
+		r.await("events", func(s status.Snapshot) bool { return r.publishedIn(s) >= r.publishedIn(at)+uint64(rng.IntN(200)) })
+		r.crash()
+	}
+	end()
+	r.start()
+	r.drainAndCompare()
+}
+
+// part is a process of its own, but for the process.
+type part struct {
+	pipe       *pipeline.Pipeline
+	stop, kill context.CancelFunc
+	done       chan error
+}
+
+func (r *shopRig) part(roles ...pipeline.Role) *part {
+	r.t.Helper()
+	cfg, findings := config.Parse("tailwater.yaml", []byte(r.configText()), func(string) (string, bool) { return "", false })
+	if cfg == nil {
+		r.t.Fatalf("configuration:\n%s", findings)
+	}
+	resolved := *cfg.Resolved()
+	resolved.StateDir = r.t.TempDir()
+	p, err := pipeline.Open(r.t.Context(), pipeline.Options{Config: &resolved, Roles: roles, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var stop, hard context.Context
+	out := &part{pipe: p, done: make(chan error, 1)}
+	stop, out.stop = context.WithCancel(context.Background())
+	hard, out.kill = context.WithCancel(context.Background())
+	go func() { out.done <- p.Run(stop, hard, time.Minute) }()
+	return out
+}
+
+// end ends a part, in order or as a crash does.
+func (p *part) end(t *testing.T, orderly bool) {
+	t.Helper()
+	if orderly {
+		p.stop()
+	} else {
+		p.kill()
+	}
+	err := <-p.done
+	if orderly && err != nil {
+		t.Errorf("Run = %v, want a clean end", err)
+	}
+	if err := p.pipe.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A reader, two processes of windows and two of the lake; the sinks come and
+// go while rows are written.
+func TestPipeline_RolesInProcessesOfTheirOwnShareTheWork(t *testing.T) {
+	r := newShop(t, 2, 300)
+	r.onKafka(kafkatest.Start(t))
+	reader := r.part(pipeline.Reader)
+	windows, lake := r.part(pipeline.Windows), r.part(pipeline.Lake)
+	for i := range 3 {
+		more := []*part{r.part(pipeline.Windows), r.part(pipeline.Lake)}
+		r.write(500 * time.Millisecond)
+		windows.end(t, i%2 == 0)
+		lake.end(t, i%2 == 1)
+		windows, lake = more[0], more[1]
+		r.write(500 * time.Millisecond)
+	}
+	reader.end(t, true)
+	windows.end(t, true)
+	lake.end(t, true)
+	// One process with every role takes the rest and compares.
+	r.start()
+	r.drainAndCompare()
+}
+
+// A second reader takes the shards. The first one stops, says why, and does not
+// take them back by itself.
+func TestPipeline_SecondReaderOfAShardStopsTheFirst(t *testing.T) {
+	r := newShop(t, 1, 300)
+	r.onKafka(kafkatest.Start(t))
+	r.start()
+	r.caughtUp()
+	second := r.part(pipeline.Reader)
+	end := r.background()
+	r.await("stopped by the second", func(s status.Snapshot) bool {
+		return s.Shards[0].State == status.Stopped && strings.Contains(s.Shards[0].Error, "another process reads it")
+	})
+	first := r.shard(0)
+	end()
+	second.end(t, true)
+	if now := r.shard(0); now.Epoch != first.Epoch || now.State != status.Stopped {
+		t.Errorf("the first reader is %s at epoch %d, want it stopped at %d", now.State, now.Epoch, first.Epoch)
+	}
+	retry(r)
+	r.await("streaming", func(s status.Snapshot) bool { return s.Shards[0].State == status.Streaming })
+	r.drainAndCompare()
+}

@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"tailwater/internal/config"
+	"tailwater/stream"
+	"tailwater/stream/embedded"
+	"tailwater/stream/kafka"
+)
+
+// streamLog is what a pipeline needs of its stream, whichever it is.
+type streamLog interface {
+	stream.Log
+	// SavedPosition returns the position that a shard has saved.
+	SavedPosition(ctx context.Context, shard string) (stream.SourcePosition, bool, error)
+}
+
+var (
+	_ streamLog = (*embedded.Log)(nil)
+	_ streamLog = (*kafka.Log)(nil)
+)
+
+func (p *Pipeline) openStream(ctx context.Context) error {
+	if p.cfg.Stream.Type == "embedded" {
+		return p.openEmbedded()
+	}
+	l, err := OpenKafka(ctx, p.cfg, p.logger)
+	if err != nil {
+		return err
+	}
+	p.log = l
+	return nil
+}
+
+// OpenKafka connects to the Kafka cluster of a configuration.
+func OpenKafka(ctx context.Context, cfg *config.Resolved, logger *slog.Logger) (*kafka.Log, error) {
+	s := &cfg.Stream
+	o := kafka.Options{
+		Brokers: s.Brokers, Name: cfg.Name, Replication: s.Replication, Retention: s.Retention.Age,
+		Timeout: s.Connect.Timeout, Logger: logger,
+		SASL: kafka.SASL{Mechanism: s.SASL.Mechanism, User: s.SASL.User, Password: s.SASL.Password.Reveal()},
+	}
+	var err error
+	if o.TLS, err = s.TLS.Config(""); err != nil {
+		return nil, fmt.Errorf("stream: %w", err)
+	}
+	return kafka.Open(ctx, o)
+}
+
+func (p *Pipeline) openEmbedded() error {
+	c := p.cfg.Stream
+	listen, err := p.address("stream.listen", c.Listen)
+	if err != nil {
+		return err
+	}
+	l, err := embedded.Open(embedded.Options{
+		Dir: p.state.path + "/stream", Name: p.cfg.Name, Listen: listen, MemoryBytes: p.budget.stream,
+		Retention:    embedded.Retention{MaxAge: c.Retention.Age, MaxBytes: int64(c.Retention.Bytes)},
+		SegmentBytes: segmentBytes(int64(c.Retention.Bytes), len(p.cfg.Views)*max(1, c.Partitions)),
+		Logger:       p.logger, AcceptLoss: p.o.AcceptStreamLoss,
+	})
+	var loss *embedded.LossError
+	if errors.As(err, &loss) {
+		return fmt.Errorf("%w; to accept it, start once with tailwater run --accept-stream-loss", err)
+	}
+	if err != nil {
+		return err
+	}
+	p.log, p.embedded = l, l
+	return nil
+}
+
+// StreamAddr is where Kafka clients reach the stream.
+func (p *Pipeline) StreamAddr() string {
+	if p.embedded != nil {
+		return p.embedded.Addr()
+	}
+	return strings.Join(p.cfg.Stream.Brokers, ",")
+}

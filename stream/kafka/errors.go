@@ -1,0 +1,73 @@
+package kafka
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"tailwater/stream"
+)
+
+var errNoAnswer = errors.New("no broker answered in time")
+
+// explain adds to an error of the client library what to do about it.
+func (l *Log) explain(what string, err error) error {
+	if hint := l.hint(err); hint != "" {
+		return fmt.Errorf("%s at %s: %w: %s", what, strings.Join(l.o.Brokers, ","), err, hint)
+	}
+	return fmt.Errorf("%s at %s: %w", what, strings.Join(l.o.Brokers, ","), err)
+}
+
+// hint says what a person can do about an error, or nothing.
+func (l *Log) hint(err error) string {
+	var eof *kgo.ErrFirstReadEOF
+	var record tls.RecordHeaderError
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var dial *net.OpError
+	switch {
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		return fmt.Sprintf("the brokers refuse the account %q: check stream.sasl.user, password and mechanism", l.o.SASL.User)
+	case errors.Is(err, kerr.UnsupportedSaslMechanism):
+		return fmt.Sprintf("the listener does not offer %s: set stream.sasl.mechanism to one that it has", l.o.SASL.Mechanism)
+	case errors.Is(err, kerr.IllegalSaslState):
+		return "the listener wants no account, or another one first: check the port, and stream.sasl"
+	case errors.As(err, &authority):
+		return "the certificate is of an authority that is not trusted here: set stream.connect.ca to its certificate"
+	case errors.As(err, &host):
+		return "the certificate is for another name: set stream.connect.server_name to the name that it carries"
+	case errors.As(err, &record):
+		return "the port does not speak TLS: set stream.connect.tls to disable, or use the port of the TLS listener"
+	case errors.As(err, &eof), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return "the broker hung up at once: check whether the port wants TLS (stream.connect.tls) and an account (stream.sasl)"
+	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return fmt.Sprintf("the account may not: allow Create, Describe, DescribeConfigs, AlterConfigs, Read and Write on topics with the prefix tw.%s.", l.o.Name)
+	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
+		return fmt.Sprintf("the account may not: allow Write and Describe on transactional ids with the prefix tw.%s.", l.o.Name)
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		return fmt.Sprintf("the account may not: allow Read on groups with the prefix tw.%s.", l.o.Name)
+	case errors.Is(err, kerr.InvalidReplicationFactor):
+		return "the cluster has fewer brokers than stream.replication, or than its own default: lower it, or start more brokers"
+	case errors.Is(err, errNoAnswer), errors.As(err, &dial):
+		return "check stream.brokers, and that the brokers run and can be reached from here"
+	}
+	return ""
+}
+
+// fenced wraps the errors by which brokers refuse a session that another one
+// has replaced.
+func fenced(err error) error {
+	for _, k := range []error{kerr.ProducerFenced, kerr.InvalidProducerEpoch} {
+		if errors.Is(err, k) {
+			return fmt.Errorf("%w: %w", stream.ErrFenced, err)
+		}
+	}
+	return err
+}
