@@ -28,7 +28,8 @@ fetch_kafka() {
 	tmp=$(mktemp -d "$kafka_tree.tmp.XXXXXX") || die "make a folder in $cache"
 	write_pom >"$tmp/pom.xml" || die "write $tmp/pom.xml"
 	if ! with_progress "getting Apache Kafka $kafka_version by Maven (about 45 MB, 10 s to 2 minutes)" \
-		mvn -B -q -f "$tmp/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$tmp/libs"; then
+		mvn -B -q -U -f "$tmp/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies \
+		-DincludeScope=runtime -DoutputDirectory="$tmp/libs"; then
 		rm -rf "$tmp"
 		missing "Apache Kafka $kafka_version (org.apache.kafka:kafka_2.13)" \
 			"check the network or name a mirror in ~/.m2/settings.xml, then run $here/kafka-tree"

@@ -124,6 +124,58 @@ func TestKafka_KeepsRecordsTopicsAndAddressOverKillAndStop(t *testing.T) {
 	}
 }
 
+func TestKafka_KilledInATransactionItForgetsTheTransactionAndKeepsGroups(t *testing.T) {
+	s := Kafka(t)
+	createTopic(t, s.Addr, "orders", 1)
+	offsets := make(kadm.Offsets)
+	offsets.AddOffset("orders", 0, 7, -1)
+	if err := kadm.NewClient(client(t, s.Addr)).CommitAllOffsets(within(t), "readers", offsets); err != nil {
+		t.Fatal(err)
+	}
+	open := func(value string) *kgo.Client {
+		t.Helper()
+		cl := client(t, s.Addr, kgo.TransactionalID("shop"), kgo.DefaultProduceTopic("orders"))
+		if err := cl.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cl.ProduceSync(within(t), kgo.StringRecord(value)).FirstErr(); err != nil {
+			t.Fatalf("produce %q in a transaction: %v", value, err)
+		}
+		return cl
+	}
+	open("left open")
+	s.Kill(t)
+	s.Restart(t)
+	if err := open("committed").EndTransaction(within(t), kgo.TryCommit); err != nil {
+		t.Fatalf("end the second transaction: %v", err)
+	}
+	if got, want := consume(t, s.Addr, "orders", 1), []string{"committed"}; !slices.Equal(got, want) {
+		t.Errorf("committed records: got %q, want %q", got, want)
+	}
+	got, err := kadm.NewClient(client(t, s.Addr)).FetchOffsets(within(t), "readers")
+	if o, ok := got.Lookup("orders", 0); err != nil || !ok || o.At != 7 {
+		t.Errorf("the group's offset after the kill: got %v, %v, want 7", got, err)
+	}
+}
+
+// residentMemory returns the bytes of memory that the server's process holds.
+func residentMemory(t *testing.T, s *Server) int {
+	t.Helper()
+	pid, ok := s.running()
+	if !ok {
+		t.Fatalf("%s %s does not run", s.Kind, s.Name)
+	}
+	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var size, resident int
+	if _, err := fmt.Sscan(string(statm), &size, &resident); err != nil {
+		t.Fatalf("read %q: %v", statm, err)
+	}
+	return resident * os.Getpagesize()
+}
+
 func TestKafka_TwoServersAtOnceAreTwoClusters(t *testing.T) {
 	var servers [2]*Server
 	for i := range servers {
@@ -132,6 +184,10 @@ func TestKafka_TwoServersAtOnceAreTwoClusters(t *testing.T) {
 	createTopic(t, servers[0].Addr, "orders", 1)
 	var ids []string
 	for _, s := range servers {
+		const most = 700 << 20
+		if got := residentMemory(t, s); got == 0 || got > most {
+			t.Errorf("memory of %s: got %d bytes, want at most %d", s.Addr, got, most)
+		}
 		meta, err := kadm.NewClient(client(t, s.Addr)).Metadata(within(t))
 		if err != nil {
 			t.Fatal(err)
