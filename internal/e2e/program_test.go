@@ -82,9 +82,19 @@ type life struct {
 // start starts the process and does not wait for anything.
 func (p *program) start() *life {
 	p.t.Helper()
+	return p.startRole("")
+}
+
+// startRole starts a process with one role, "" for all of them.
+func (p *program) startRole(role string) *life {
+	p.t.Helper()
 	p.lives++
+	args, state := []string{"run", p.config}, p.state
+	if role != "" {
+		args, state = append(args, "--role", role), filepath.Join(p.state, role)
+	}
 	l := &life{
-		t: p.t, state: p.state, log: filepath.Join(p.dir, fmt.Sprintf("run-%03d.log", p.lives)),
+		t: p.t, state: state, log: filepath.Join(p.dir, fmt.Sprintf("run-%03d.log", p.lives)),
 		done: make(chan struct{}), http: http.Client{Timeout: 10 * time.Second},
 	}
 	file, err := os.Create(l.log)
@@ -92,7 +102,7 @@ func (p *program) start() *life {
 		p.t.Fatal(err)
 	}
 	defer file.Close()
-	l.cmd = exec.Command(testenv.Tailwater(p.t), "run", p.config)
+	l.cmd = exec.Command(testenv.Tailwater(p.t), args...)
 	l.cmd.Dir, l.cmd.Stdout, l.cmd.Stderr = p.dir, file, file
 	// The process must not outlive a test that was itself killed.
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

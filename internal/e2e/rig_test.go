@@ -28,6 +28,9 @@ type rig struct {
 	// source is the text of the keys connect and start of the configuration's
 	// source, user the account; a test may change them before configure.
 	source, user, password string
+	// stream is the text of the configuration's stream, lakeKeys that of the
+	// lake's place, and lakeDir where its files are on this machine.
+	stream, lakeKeys, lakeDir string
 	// stopLive ends the workload, live gets what became of it.
 	stopLive context.CancelFunc
 	live     chan error
@@ -39,6 +42,8 @@ type rigOptions struct {
 	mysql  []string
 	redis  []string
 	shop   shop.Options
+	// grownUp puts the stream on Apache Kafka and the lake on S3.
+	grownUp bool
 	// ledger, when set, is called with the ledger before the first transaction.
 	ledger func(*shop.Ledger)
 }
@@ -51,6 +56,13 @@ func newRig(t *testing.T, o rigOptions) *rig {
 		t: t, dir: workDir(t), ledger: shop.NewLedger(demo.Accounts()...),
 		user: "repl", password: "repl",
 		source: "connect: { tls: disable, read_timeout: 4s, retry: { min: 100ms, max: 1s } }",
+	}
+	r.lakeKeys, r.lakeDir = "url: file://./lake", filepath.Join(r.dir, "lake")
+	if o.grownUp {
+		r.stream = fmt.Sprintf("stream: { type: kafka, brokers: [%q], partitions: 4 }\n", testenv.Kafka(t).Addr)
+		s3 := testenv.S3(t)
+		r.lakeKeys = fmt.Sprintf("url: s3://%s/lake\n  region: us-east-1\n  endpoint: %q\n  path_style: true", s3.Bucket, s3.URL)
+		r.lakeDir = filepath.Join(s3.DataDir, s3.Bucket, "lake")
 	}
 	r.redis = testenv.Redis(t, o.redis...)
 	r.shards = testenv.MySQL(t, o.shards, o.mysql...)
@@ -131,16 +143,16 @@ windows:
     order_changes: { view: orders, value: count(), group_by: [status] }
     gmv: { view: orders, value: sum(amount), where: status == 'paid', group_by: [city] }
 lake:
-  url: file://./lake
+  %s
   file: { roll_every: 1s }
 http: { listen: "127.0.0.1:0" }
 limits: { memory: 512MiB }
-`, r.redis.Addr)
+%s`, r.redis.Addr, r.lakeKeys, r.stream)
 	return b.String()
 }
 
 // lake is the lake's directory.
-func (r *rig) lake() string { return filepath.Join(r.dir, "lake") }
+func (r *rig) lake() string { return r.lakeDir }
 
 // goLive lets the workload write until it is told to stop.
 func (r *rig) goLive() {
