@@ -1,8 +1,14 @@
 package s3_test
 
 import (
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -148,6 +154,26 @@ func TestProbe_NamesAnEndpointThatCannotBeReached(t *testing.T) {
 	}
 	bad := f.open(t, func(o *s3.Options) { o.Endpoint = "http://no-such-host.invalid" })
 	checkMessage(t, bad.Probe(t.Context()), "no-such-host.invalid cannot be reached", "lake.endpoint")
+}
+
+func TestProbe_NamesACertificateThatIsNotTrusted(t *testing.T) {
+	credentials(t)
+	f := newFake(t)
+	secure := httptest.NewUnstartedServer(f.Config.Handler)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	onTLS := func(o *s3.Options) { o.Endpoint = secure.URL }
+	checkMessage(t, f.open(t, onTLS).Probe(t.Context()), "the certificate of "+secure.URL+" is not trusted", "AWS_CA_BUNDLE")
+	bundle := filepath.Join(t.TempDir(), "ca.pem")
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})
+	if err := os.WriteFile(bundle, ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_CA_BUNDLE", bundle)
+	if err := f.open(t, onTLS).Probe(t.Context()); err != nil {
+		t.Errorf("Probe with the authority in AWS_CA_BUNDLE: %v", err)
+	}
 }
 
 func TestProbe_NamesTheWayToCredentials(t *testing.T) {
