@@ -84,6 +84,18 @@ func TestPutNew_KnowsItsOwnWriteWhenTheReplyIsLost(t *testing.T) {
 	}
 }
 
+// A store that has lost half of an object has not written it, whoever's it is:
+// the caller reads what is there, and refuses it.
+func TestPutNew_HalfOfItsOwnWriteIsNotTakenForTheWhole(t *testing.T) {
+	credentials(t)
+	f := newFake(t)
+	s := f.proven(t)
+	f.faults("PutObject", map[int]*fault{1: {applied: true, torn: true}})
+	if err := put(t.Context(), s, "k", bodyOf(100)); !errors.Is(err, objstore.ErrExists) {
+		t.Errorf("PutNew = %v, want ErrExists", err)
+	}
+}
+
 func TestPutNew_TriesAgainWhatWasNotWritten(t *testing.T) {
 	credentials(t)
 	for kind, size := range sizes {
@@ -134,6 +146,10 @@ func TestPutNew_AConflictThatStaysIsErrConflict(t *testing.T) {
 			f.faults(decides[kind], map[int]*fault{1: conflict, 2: conflict, 3: conflict, 4: conflict})
 			if err := put(t.Context(), s, "k", bodyOf(size)); !errors.Is(err, objstore.ErrConflict) {
 				t.Errorf("PutNew = %v, want ErrConflict", err)
+			}
+			// An upload cannot be completed behind a conflict: the caller makes another.
+			if want := map[string]int{"whole": 4, "parts": 1}[kind]; f.count[decides[kind]] != want {
+				t.Errorf("%d requests, want %d", f.count[decides[kind]], want)
 			}
 			if keys, uploads := f.left(); len(keys) != 0 || uploads != 0 {
 				t.Errorf("%v and %d uploads are left, want nothing", keys, uploads)
@@ -253,7 +269,7 @@ func TestStore_ARequestThatHangsIsGivenUp(t *testing.T) {
 	credentials(t)
 	for _, op := range []string{"PutObject", "GetObject", "ListObjectsV2"} {
 		f := newFake(t)
-		s := f.proven(t, func(o *s3.Options) { o.Timeout = 300 * time.Millisecond; o.Attempts = 3 })
+		s := f.proven(t, func(o *s3.Options) { o.Timeout, o.Attempts = time.Second, 100 })
 		f.objects["some/prefix/there"] = &fakeObject{body: []byte("x")}
 		f.faults(op, map[int]*fault{1: {hang: true}})
 		var err error
@@ -291,6 +307,25 @@ func TestGet_ABodyThatBreaksOffIsAnError(t *testing.T) {
 	defer r.Close()
 	if n, err := io.Copy(io.Discard, r); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("Read of half a body = %d, %v, want ErrUnexpectedEOF", n, err)
+	}
+}
+
+func TestGet_ABodyThatStallsIsGivenUp(t *testing.T) {
+	credentials(t)
+	f := newFake(t)
+	s := f.proven(t, func(o *s3.Options) { o.Timeout, o.Attempts = time.Second, 100 })
+	if err := put(t.Context(), s, "k", bodyOf(100000)); err != nil {
+		t.Fatal(err)
+	}
+	f.faults("GetObject", map[int]*fault{1: {half: true, hang: true}})
+	r, _, err := s.Get(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var e *s3.Error
+	if _, err := io.Copy(io.Discard, r); !errors.As(err, &e) || !e.Temporary || !strings.Contains(err.Error(), "bytes before its end") {
+		t.Errorf("Read of a body that stalls = %v, want a temporary error", err)
 	}
 }
 
