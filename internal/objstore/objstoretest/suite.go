@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) objstore.Store) {
 		"EmptyObject":                emptyObject,
 		"KeysThatLeaveTheStore":      foreignKeys,
 		"PutNewAfterDeleteIsAllowed": putNewAfterDelete,
+		"KeysKeepTheirCharacters":    strangeKeys,
 	}
 	for name, f := range cases {
 		t.Run(name, func(t *testing.T) { f(t, open(t)) })
@@ -67,9 +69,7 @@ func want(t *testing.T, s objstore.Store, key, body string) {
 
 func wantNone(t *testing.T, s objstore.Store, key string) {
 	t.Helper()
-	if _, _, err := s.Get(t.Context(), key); !errors.Is(err, objstore.ErrNotFound) {
-		t.Errorf("Get(%s) error = %v, want ErrNotFound", key, err)
-	}
+	wantGone(t, s, key)
 	for info, err := range s.List(t.Context(), "") {
 		t.Errorf("List after a failed put: %+v, %v, want nothing", info, err)
 	}
@@ -227,4 +227,44 @@ func putNewAfterDelete(t *testing.T, s objstore.Store) {
 	}
 	mustPut(t, s, "k", "2")
 	want(t, s, "k", "2")
+}
+
+// strangeKeys holds what hive partitions have in their values, escaped by the
+// lake and not.
+func strangeKeys(t *testing.T, s objstore.Store) {
+	var keys []string
+	for _, value := range []string{
+		"S\u00e3o Paulo", "a+b", "a b", "100%25", "%2F", "%", "a&b=c;d,e$f@g!h~", "\u65e5\u672c", "\U0001f600", "(1)", "'q'\"", "a<b>",
+		"\u2028", "a:b?c#d", "[x]{y}^`|", "~", " ", "+", "__HIVE_DEFAULT_PARTITION__", strings.Repeat("x", 180),
+	} {
+		keys = append(keys, "city="+value+"/a.parquet")
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		mustPut(t, s, k, "body of "+k)
+		want(t, s, k, "body of "+k)
+	}
+	var got []string
+	for info, err := range s.List(t.Context(), "city=") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, info.Key)
+	}
+	if !slices.Equal(got, keys) {
+		t.Errorf("List = %q, want %q", got, keys)
+	}
+	for _, k := range keys {
+		if err := s.Delete(t.Context(), k); err != nil {
+			t.Errorf("Delete(%q): %v", k, err)
+		}
+		wantGone(t, s, k)
+	}
+}
+
+func wantGone(t *testing.T, s objstore.Store, key string) {
+	t.Helper()
+	if _, _, err := s.Get(t.Context(), key); !errors.Is(err, objstore.ErrNotFound) {
+		t.Errorf("Get(%q) error = %v, want ErrNotFound", key, err)
+	}
 }

@@ -26,7 +26,7 @@ type fault struct {
 	code   string
 	// applied says that the request was obeyed before.
 	applied bool
-	// half sends only half of the body of a GET.
+	// half sends only half of the body of a GET; with hang it leaves it at that.
 	half bool
 	// header is added to the answer.
 	header map[string]string
@@ -34,6 +34,8 @@ type fault struct {
 	inside bool
 	// hang answers nothing until the client goes away.
 	hang bool
+	// torn keeps half of what a PUT brings.
+	torn bool
 }
 
 // fake is an S3 of one bucket in memory, whose faults tests choose.
@@ -163,6 +165,9 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	f.headers = append(f.headers, r.Header.Clone())
 	x := f.fault(op, f.count[op])
 	answer := httptest.NewRecorder()
+	if x != nil && x.torn {
+		body = body[:len(body)/2]
+	}
 	if x == nil || x.applied || x.half {
 		f.obey(answer, r, op, body)
 	}
@@ -170,6 +175,11 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case x == nil:
 		send(w, answer, len(answer.Body.Bytes()))
+	case x.half && x.hang:
+		w.Header().Set("Content-Length", strconv.Itoa(answer.Body.Len()))
+		_, _ = w.Write(answer.Body.Bytes()[:answer.Body.Len()/2])
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
 	case x.half:
 		send(w, answer, answer.Body.Len()/2)
 	case x.hang:

@@ -1,10 +1,19 @@
 package s3_test
 
 import (
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"tailwater/internal/objstore/s3"
 )
@@ -150,12 +159,60 @@ func TestProbe_NamesAnEndpointThatCannotBeReached(t *testing.T) {
 	checkMessage(t, bad.Probe(t.Context()), "no-such-host.invalid cannot be reached", "lake.endpoint")
 }
 
+func TestProbe_NamesACertificateThatIsNotTrusted(t *testing.T) {
+	credentials(t)
+	f := newFake(t)
+	secure := httptest.NewUnstartedServer(f.Config.Handler)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	onTLS := func(o *s3.Options) { o.Endpoint = secure.URL }
+	checkMessage(t, f.open(t, onTLS).Probe(t.Context()), "the certificate of "+secure.URL+" is not trusted", "AWS_CA_BUNDLE")
+	bundle := filepath.Join(t.TempDir(), "ca.pem")
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})
+	if err := os.WriteFile(bundle, ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_CA_BUNDLE", bundle)
+	if err := f.open(t, onTLS).Probe(t.Context()); err != nil {
+		t.Errorf("Probe with the authority in AWS_CA_BUNDLE: %v", err)
+	}
+}
+
 func TestProbe_NamesTheWayToCredentials(t *testing.T) {
 	credentials(t)
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
 	f := newFake(t)
 	checkMessage(t, f.open(t).Probe(t.Context()), "no credentials", "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "role")
+}
+
+// Credentials of a role are fetched, and fetched anew when they end.
+func TestPutNew_GoesOnWhenCredentialsAreBack(t *testing.T) {
+	credentials(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	var back atomic.Bool
+	role := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if !back.Load() {
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprintf(w, `{"code":"Gone","message":"the key %s is gone"}`, secret)
+			return
+		}
+		fmt.Fprintf(w, `{"AccessKeyId":"ROLE","SecretAccessKey":%q,"Token":"t","Expiration":%q}`, secret, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+	}))
+	t.Cleanup(role.Close)
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", role.URL+"/role")
+	f := newFake(t)
+	s := f.open(t)
+	err := put(t.Context(), s, "k", "x")
+	if err == nil || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "no credentials") {
+		t.Errorf("PutNew without credentials = %v, want an error that says so and no secret", err)
+	}
+	back.Store(true)
+	if err := put(t.Context(), s, "k", "x"); err != nil {
+		t.Errorf("PutNew when they are back = %v, want nil", err)
+	}
 }
 
 func TestOpen_NeedsARegionOnAmazon(t *testing.T) {

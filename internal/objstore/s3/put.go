@@ -41,7 +41,8 @@ func (s *Store) PutNew(ctx context.Context, key string, body io.Reader, size int
 	return s.write(ctx, key, body, size, true)
 }
 
-// Put writes an object, over an older one if there is one.
+// Put writes an object, over an older one if there is one. A request that was
+// given up on the way may still arrive, later than what replaced it.
 func (s *Store) Put(ctx context.Context, key string, body io.Reader, size int64) error {
 	return s.write(ctx, key, body, size, false)
 }

@@ -38,12 +38,11 @@ func TestServer_ConformsToStore(t *testing.T) {
 	})
 }
 
-func TestServer_KeepsKeysAndParts(t *testing.T) {
+func TestServer_KeepsParts(t *testing.T) {
 	s := openOn(t, serverOptions(testenv.S3(t), ""))
 	if err := s.Probe(t.Context()); err != nil {
 		t.Fatalf("Probe: %v", err)
 	}
-	checkStrangeKeys(t, s)
 	big := bodyOf(11 << 20)
 	if err := put(t.Context(), s, "big", big); err != nil {
 		t.Fatal(err)
