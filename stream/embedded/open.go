@@ -9,6 +9,7 @@ import (
 	"tailwater/change"
 	"tailwater/stream"
 	"tailwater/stream/internal/position"
+	"tailwater/stream/internal/turn"
 )
 
 // opening is a shard on its way to a Session:
@@ -234,7 +235,7 @@ func (op *opening) settle() (*Session, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s := &Session{
 		log: op.log, shard: op.shard, epoch: op.epoch, topics: op.topics, writer: op.writer,
-		marks: op.fold.Numbers(op.epoch), ctx: ctx, close: cancel,
+		marks: op.fold.Numbers(op.epoch), turns: turn.New(op.shard.name, op.epoch, op.writer.close), ctx: ctx, close: cancel,
 	}
 	s.recovered = stream.Recovered{
 		Found:    op.stored.Saved,

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"tailwater/stream"
 	"tailwater/stream/internal/position"
+	"tailwater/stream/internal/turn"
 )
 
 // Session is one shard's right to write. See stream.Session; Close may be
@@ -25,12 +25,7 @@ type Session struct {
 	// ctx ends when the session is closed.
 	ctx   context.Context //nolint:containedctx // it is the session's own life, not a caller's
 	close context.CancelCauseFunc
-
-	mu    sync.Mutex
-	busy  bool
-	ended error
-	// dirty is set while something published is not covered by a Save.
-	dirty bool
+	turns *turn.Turns
 }
 
 var _ stream.Session = (*Session)(nil)
@@ -41,65 +36,29 @@ func (s *Session) Epoch() uint32 { return s.epoch }
 // Recovered returns what the session before left.
 func (s *Session) Recovered() stream.Recovered { return s.recovered }
 
-// begin marks the session as busy, or returns why it cannot be used.
-func (s *Session) begin() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended != nil {
-		return s.ended
-	}
-	if s.busy {
-		return s.end(errors.New("two goroutines use the session"))
-	}
-	s.busy = true
-	return nil
-}
-
-// finish marks the session as idle; an error ends it.
-func (s *Session) finish(err error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.busy = false
-	if err == nil {
-		return nil
-	}
-	return s.end(err)
-}
-
-// end ends the session for a reason. The caller holds mu.
-func (s *Session) end(cause error) error {
-	if s.ended == nil {
-		s.ended = fmt.Errorf("shard %s, epoch %d: %w: %w", s.shard.name, s.epoch, stream.ErrSessionEnded, cause)
-		s.writer.close()
-	}
-	return s.ended
-}
-
 // Publish writes the records. See stream.Session.
 func (s *Session) Publish(ctx context.Context, records []stream.Record) error {
-	if err := s.begin(); err != nil {
+	if err := s.turns.Begin(); err != nil {
 		return err
 	}
 	if len(records) == 0 {
-		return s.finish(nil)
+		return s.turns.Finish(nil)
 	}
 	next, err := s.marks.Number(records, s.log.check)
 	if err != nil {
-		return s.finish(err)
+		return s.turns.Finish(err)
 	}
 	if err := s.claimed(); err != nil {
-		return s.finish(err)
+		return s.turns.Finish(err)
 	}
-	s.mu.Lock()
-	s.dirty = true
-	s.mu.Unlock()
+	s.turns.Publishing()
 	ctx, stop := s.join(ctx)
 	defer stop()
 	if err := s.writer.write(ctx, records); err != nil {
-		return s.finish(fmt.Errorf("publish: %w", err))
+		return s.turns.Finish(fmt.Errorf("publish: %w", err))
 	}
 	s.marks.Published(next)
-	return s.finish(nil)
+	return s.turns.Finish(nil)
 }
 
 // join returns a context that ends with ctx or with the session.
@@ -127,11 +86,11 @@ func (s *Session) claimed() error {
 
 // Save stores the position behind everything published. See stream.Session.
 func (s *Session) Save(ctx context.Context, p stream.SourcePosition) error {
-	if err := s.begin(); err != nil {
+	if err := s.turns.Begin(); err != nil {
 		return err
 	}
 	if err := errors.Join(context.Cause(ctx), s.log.usable()); err != nil {
-		return s.finish(fmt.Errorf("save position: %w", err))
+		return s.turns.Finish(fmt.Errorf("save position: %w", err))
 	}
 	err := s.shard.swap(s.epoch, func(next *position.Position) *position.Position {
 		s.advance(next, nil)
@@ -139,12 +98,10 @@ func (s *Session) Save(ctx context.Context, p stream.SourcePosition) error {
 		return next
 	})
 	if err != nil {
-		return s.finish(fmt.Errorf("save position: %w", err))
+		return s.turns.Finish(fmt.Errorf("save position: %w", err))
 	}
-	s.mu.Lock()
-	s.dirty = false
-	s.mu.Unlock()
-	return s.finish(nil)
+	s.turns.Saved()
+	return s.turns.Finish(nil)
 }
 
 // advance moves a position to the session's own marks, at the given offsets or
@@ -170,10 +127,8 @@ func (s *Session) advance(next *position.Position, offsets map[stream.TopicParti
 // Close gives up the session. See stream.Session.
 func (s *Session) Close() error {
 	s.close(errors.New("the session was closed"))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	orderly := s.ended == nil && !s.busy && !s.dirty
-	_ = s.end(errors.New("it was closed"))
+	orderly := s.turns.Last()
+	s.turns.End(errors.New("it was closed"))
 	if !orderly || s.log.usable() != nil {
 		return nil
 	}

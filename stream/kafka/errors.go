@@ -55,6 +55,8 @@ func (l *Log) hint(err error) string {
 		return fmt.Sprintf("the account may not: allow Read on groups with the prefix tw.%s.", l.o.Name)
 	case errors.Is(err, kerr.InvalidReplicationFactor):
 		return "the cluster has fewer brokers than stream.replication, or than its own default: lower it, or start more brokers"
+	case errors.As(err, &dial) && dial.Op == "read":
+		return "something listens there and does not answer: check whether the port wants TLS (stream.connect.tls) and an account (stream.sasl)"
 	case errors.Is(err, errNoAnswer), errors.As(err, &dial):
 		return "check stream.brokers, and that the brokers run and can be reached from here"
 	}

@@ -9,6 +9,7 @@ import (
 	"tailwater/change"
 	"tailwater/stream"
 	"tailwater/stream/internal/position"
+	"tailwater/stream/internal/turn"
 )
 
 // opening is a shard on its way to a Session:
@@ -195,7 +196,7 @@ func (op *opening) foundWithoutPosition() error {
 func (op *opening) claim(ctx context.Context) (*Session, error) {
 	epoch := 1 + max(op.stored.Epoch, op.fold.Epoch)
 	skip := slices.Concat(op.stored.Skip, op.fold.Published)
-	s := &Session{log: op.log, shard: op.o.Shard, epoch: epoch, topics: op.topics, producer: op.producer}
+	s := &Session{log: op.log, shard: op.o.Shard, epoch: epoch, topics: op.topics, producer: op.producer, turns: turn.New(op.o.Shard, epoch, op.producer.close)}
 	s.recovered = stream.Recovered{
 		Found:    op.stored.Saved,
 		Position: stream.SourcePosition{Source: op.stored.Source, LSN: op.stored.LSN, Skip: op.stored.Skip},

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"tailwater/stream"
 	"tailwater/stream/internal/position"
+	"tailwater/stream/internal/turn"
 )
 
 // Session is one shard's right to write. See stream.Session; Close may be
@@ -23,12 +23,7 @@ type Session struct {
 	// numbers are where the session stands, position what was stored last.
 	numbers  *position.Numbers
 	position *position.Position
-
-	mu    sync.Mutex
-	busy  bool
-	ended error
-	// dirty is set while something published is not covered by a Save.
-	dirty bool
+	turns    *turn.Turns
 }
 
 var _ stream.Session = (*Session)(nil)
@@ -39,84 +34,46 @@ func (s *Session) Epoch() uint32 { return s.epoch }
 // Recovered returns what the session before left.
 func (s *Session) Recovered() stream.Recovered { return s.recovered }
 
-// begin marks the session as busy, or returns why it cannot be used.
-func (s *Session) begin() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended != nil {
-		return s.ended
-	}
-	if s.busy {
-		return s.end(errors.New("two goroutines use the session"))
-	}
-	s.busy = true
-	return nil
-}
-
-// finish marks the session as idle; an error ends it.
-func (s *Session) finish(err error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.busy = false
-	if err == nil {
-		return nil
-	}
-	return s.end(err)
-}
-
-// end ends the session for a reason. The caller holds mu.
-func (s *Session) end(cause error) error {
-	if s.ended == nil {
-		s.ended = fmt.Errorf("shard %s, epoch %d: %w: %w", s.shard, s.epoch, stream.ErrSessionEnded, cause)
-		s.producer.close()
-	}
-	return s.ended
-}
-
 // Publish writes the records in one transaction. See stream.Session.
 func (s *Session) Publish(ctx context.Context, records []stream.Record) error {
-	if err := s.begin(); err != nil {
+	if err := s.turns.Begin(); err != nil {
 		return err
 	}
 	if len(records) == 0 {
-		return s.finish(nil)
+		return s.turns.Finish(nil)
 	}
 	next, err := s.numbers.Number(records, s.log.checkRecord)
 	if err != nil {
-		return s.finish(err)
+		return s.turns.Finish(err)
 	}
-	s.mu.Lock()
-	s.dirty = true
-	s.mu.Unlock()
+	s.turns.Publishing()
 	at, err := s.producer.transact(ctx, records, nil)
 	if err != nil {
-		return s.finish(fmt.Errorf("publish: %w", err))
+		return s.turns.Finish(fmt.Errorf("publish: %w", err))
 	}
 	for tp, q := range next {
 		q.Next = at[tp]
 		next[tp] = q
 	}
 	s.numbers.Published(next)
-	return s.finish(nil)
+	return s.turns.Finish(nil)
 }
 
 // Save stores the position behind everything published. See stream.Session.
 func (s *Session) Save(ctx context.Context, p stream.SourcePosition) error {
-	if err := s.begin(); err != nil {
+	if err := s.turns.Begin(); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
-		return s.finish(fmt.Errorf("save position: %w", context.Cause(ctx)))
+		return s.turns.Finish(fmt.Errorf("save position: %w", context.Cause(ctx)))
 	}
 	s.advance()
 	s.position.Saved, s.position.Source, s.position.LSN, s.position.Skip = true, slices.Clone(p.Source), p.LSN, slices.Clone(p.Skip)
 	if _, err := s.producer.transact(ctx, nil, s.position); err != nil {
-		return s.finish(fmt.Errorf("save position: %w", err))
+		return s.turns.Finish(fmt.Errorf("save position: %w", err))
 	}
-	s.mu.Lock()
-	s.dirty = false
-	s.mu.Unlock()
-	return s.finish(nil)
+	s.turns.Saved()
+	return s.turns.Finish(nil)
 }
 
 // advance moves the position to where the session stands in each partition:
@@ -161,14 +118,8 @@ func (s *Session) settle(ctx context.Context) error {
 // has written, and what was saved is marked as all there is, so that retention
 // may pass it. See stream.Session.
 func (s *Session) Close() error {
-	s.mu.Lock()
-	orderly := s.ended == nil && !s.busy && !s.dirty && s.position.Saved
-	if orderly {
-		s.busy = true
-	}
-	s.mu.Unlock()
 	var err error
-	if orderly {
+	if s.turns.Last() && s.position.Saved {
 		ctx, cancel := context.WithTimeoutCause(context.Background(), s.log.o.Timeout, errNoAnswer)
 		defer cancel()
 		s.position.Clean = true
@@ -176,9 +127,7 @@ func (s *Session) Close() error {
 			err = s.settle(ctx)
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_ = s.end(errors.New("it was closed"))
+	s.turns.End(errors.New("it was closed"))
 	if err != nil && !errors.Is(err, stream.ErrFenced) {
 		return fmt.Errorf("close session of shard %s: %w", s.shard, err)
 	}
