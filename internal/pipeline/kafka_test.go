@@ -11,7 +11,6 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
-	"tailwater/internal/config"
 	"tailwater/internal/pipeline"
 	"tailwater/internal/status"
 	"tailwater/stream/kafka/kafkatest"
@@ -52,11 +51,7 @@ type part struct {
 
 func (r *shopRig) part(roles ...pipeline.Role) *part {
 	r.t.Helper()
-	cfg, findings := config.Parse("tailwater.yaml", []byte(r.configText()), func(string) (string, bool) { return "", false })
-	if cfg == nil {
-		r.t.Fatalf("configuration:\n%s", findings)
-	}
-	resolved := *cfg.Resolved()
+	resolved := *r.resolved()
 	resolved.StateDir = r.t.TempDir()
 	p, err := pipeline.Open(r.t.Context(), pipeline.Options{Config: &resolved, Roles: roles, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
