@@ -28,6 +28,16 @@ type Status struct {
 	Bytes        uint64
 }
 
+// Resume notes where the next Run begins, nil at the start. Until it has read
+// further Status shows that place, and not what an earlier Run had read and
+// perhaps nobody has kept.
+func (r *Reader) Resume(position []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.position = append([]byte(nil), position...)
+	r.status.File, r.status.Pos = "", 0
+}
+
 // Status returns a snapshot.
 func (r *Reader) Status() Status {
 	r.mu.Lock()

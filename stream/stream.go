@@ -56,8 +56,8 @@ type Log interface {
 // partitions of a topic.
 type Balancer interface {
 	// Share joins a group and calls work with the partitions of the topic that
-	// are this process's, ascending, and again after each change, once the call
-	// before has returned. The context of work ends when the partitions change.
+	// are this process's, ascending and maybe none, and again after each change,
+	// once the call before has returned. The context of work ends when the partitions change.
 	// Share blocks until ctx ends, and returns nil then, or until work returns
 	// an error or returns before its context ended.
 	//

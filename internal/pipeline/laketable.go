@@ -34,6 +34,8 @@ type lakeTable struct {
 
 	mu     sync.Mutex
 	worker lakeWorker
+	// joined is whether partitions have been given to it, be they none.
+	joined bool
 	// before is what the workers of earlier shares have done.
 	before parquet.Status
 	fault  error
@@ -55,7 +57,12 @@ func newLakeTable(o parquet.Options, s share, first []int32) *lakeTable {
 // Run works until ctx ends; its error is what could not be written then.
 func (l *lakeTable) Run(ctx context.Context) error {
 	return l.share(ctx, func(ctx context.Context, partitions []int32) error {
-		return l.work(ctx, l.replace(partitions))
+		w := l.replace(partitions)
+		if none(partitions) {
+			<-ctx.Done()
+			return nil
+		}
+		return l.work(ctx, w)
 	})
 }
 
@@ -66,8 +73,15 @@ func (l *lakeTable) replace(partitions []int32) lakeWorker {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.before = add(l.before, l.worker.Status())
-	l.worker = w
+	l.worker, l.joined = w, true
 	return w
+}
+
+// hasShare reports whether it is known which partitions are this process's.
+func (l *lakeTable) hasShare() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.joined
 }
 
 func (l *lakeTable) work(ctx context.Context, w lakeWorker) error {

@@ -218,12 +218,20 @@ func (p *Pipeline) behind(ctx context.Context) []string {
 		if v.hasNothing(ctx) {
 			continue
 		}
+		if !v.hasShare() {
+			left = append(left, fmt.Sprintf("windows of view %s: this process has not been told its partitions", v.view))
+			continue
+		}
 		if n := missing(ends[v.view], v.saved()); n > 0 {
 			left = append(left, fmt.Sprintf("windows of view %s: %d records", v.view, n))
 		}
 	}
 	for _, w := range p.lakes {
 		st := w.Status()
+		if !w.hasShare() {
+			left = append(left, fmt.Sprintf("lake of view %s: this process has not been told its partitions", st.View))
+			continue
+		}
 		at := st.Read
 		if st.Err != nil {
 			at = st.Saved // what a worker in error has read, it reads again

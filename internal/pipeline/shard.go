@@ -132,6 +132,11 @@ func (s *shard) session(stop, hard context.Context) error {
 		s.counters.reconnects.Add(1)
 	}
 	s.counters.epoch.Store(session.Epoch())
+	var position []byte
+	if r := session.Recovered(); r.Found {
+		position = r.Position.Source
+	}
+	s.reader.Load().Resume(position)
 	s.set(status.Streaming, nil)
 
 	pub := newPublisher(publisherOptions{
@@ -146,10 +151,6 @@ func (s *shard) session(stop, hard context.Context) error {
 		err := pub.run(hard)
 		cancel(err)
 	}()
-	var position []byte
-	if r := session.Recovered(); r.Found {
-		position = r.Position.Source
-	}
 	rerr := s.reader.Load().Run(read, position, pub)
 	if perr := pub.Finish(); perr != nil {
 		return perr

@@ -34,6 +34,10 @@ func (p *Pipeline) shareOf(kind, name string, topic stream.Topic) share {
 	}
 }
 
+// none reports whether a share has no partition: there is nothing to do but to
+// wait for its end.
+func none(partitions []int32) bool { return partitions != nil && len(partitions) == 0 }
+
 // unshared are the partitions that a sink has before its share is known: all
 // where nobody shares, else none.
 func (p *Pipeline) unshared() []int32 {

@@ -41,7 +41,9 @@ type viewWindows struct {
 	worker *redis.Worker
 	// partitions are those that this process has; nil is all of them.
 	partitions []int32
-	fault      error
+	// joined is whether partitions have been given to it, be they none.
+	joined bool
+	fault  error
 	// down is why the window store could not be asked before there was a worker.
 	down error
 }
@@ -50,8 +52,12 @@ type viewWindows struct {
 func (v *viewWindows) run(ctx context.Context) error {
 	return v.share(ctx, func(ctx context.Context, partitions []int32) error {
 		v.mu.Lock()
-		v.partitions = partitions
+		v.partitions, v.joined = partitions, true
 		v.mu.Unlock()
+		if none(partitions) {
+			<-ctx.Done()
+			return nil
+		}
 		return v.work(ctx, partitions)
 	})
 }
@@ -271,6 +277,13 @@ func (v *viewWindows) saved() []int64 {
 		}
 	}
 	return out
+}
+
+// hasShare reports whether it is known which partitions are this process's.
+func (v *viewWindows) hasShare() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.joined
 }
 
 // lowest is the lowest offset of a partition that any of the metrics has stored.

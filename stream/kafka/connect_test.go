@@ -125,8 +125,8 @@ func TestEnsureTopic_ChecksWhatIsThere(t *testing.T) {
 	if _, err := l.EnsureTopic(ctx, spec); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := l.maxRecord(ctx, spec.Name); err != nil || got != 8<<20 {
-		t.Errorf("max record = %d, %v, want it raised", got, err)
+	if got, err := l.look(ctx, spec.Name); err != nil || got.maxRecord != 8<<20 {
+		t.Errorf("topic = %+v, %v, want its bound raised", got, err)
 	}
 	before, _ := l.Topic(spec.Name)
 	if _, err := l.admin.DeleteTopics(ctx, spec.Name); err != nil {

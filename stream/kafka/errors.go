@@ -15,7 +15,10 @@ import (
 	"tailwater/stream"
 )
 
-var errNoAnswer = errors.New("no broker answered in time")
+var (
+	errNoAnswer = errors.New("no broker answered in time")
+	errOverdue  = errors.New("the brokers have ended a transaction that was open for too long: this process or the way to the brokers stood still")
+)
 
 // explain adds to an error of the client library what to do about it.
 func (l *Log) explain(what string, err error) error {

@@ -61,6 +61,8 @@ type Options struct {
 
 	// dial, when set, makes the connections: tests break them.
 	dial func(ctx context.Context, network, host string) (net.Conn, error)
+	// now is the wall clock: tests step it.
+	now func() time.Time
 }
 
 // SASL is an account. The zero value is none.
@@ -81,6 +83,7 @@ type Log struct {
 	mu      sync.Mutex
 	topics  map[string]*topic
 	schemas schemaCache
+	claimed epochs
 }
 
 var (
@@ -102,6 +105,9 @@ func (o *Options) fill() error {
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 10 * time.Second
+	}
+	if o.now == nil {
+		o.now = time.Now
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -183,7 +189,11 @@ func (l *Log) check(ctx context.Context) error {
 	if err := l.makeTopic(ctx, l.schemaTopic(), 1, compacted(l.o.Replication)); err != nil {
 		return l.explain("make the topic of the schemas", err)
 	}
-	return nil
+	t, err := l.awaitTopic(ctx, l.schemaTopic())
+	if err != nil {
+		return l.explain("look at the topic of the schemas", err)
+	}
+	return t.keeps(latest)
 }
 
 // transactionFeature is the level of the cluster at which an end of a

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"tailwater/change"
 	"tailwater/stream"
@@ -47,13 +50,17 @@ func (op *opening) run(ctx context.Context) (*Session, error) {
 		return nil, errors.New("a shard needs an id and at least one topic")
 	}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(op.o.Topics))) {
-		t, err := op.log.get(ctx, name)
+		// Asked anew: the topic may have been removed and made again since.
+		t, err := op.log.fetch(ctx, name)
 		if err != nil {
 			return nil, err
 		}
 		op.topics = append(op.topics, t)
 	}
 	if err := op.ensurePositions(ctx); err != nil {
+		return nil, err
+	}
+	if err := op.notReplaced(ctx); err != nil {
 		return nil, err
 	}
 	var err error
@@ -79,14 +86,38 @@ func (op *opening) run(ctx context.Context) (*Session, error) {
 func (op *opening) ensurePositions(ctx context.Context) error {
 	name := op.log.positionTopic(op.o.Shard)
 	t, err := op.log.look(ctx, name)
-	if err != nil || t != nil {
+	if err != nil {
 		return err
+	}
+	if t != nil {
+		return t.keeps(latest)
 	}
 	if err := op.log.makeTopic(ctx, name, 1, compacted(op.log.o.Replication)); err != nil {
 		return op.log.explain("open shard", err)
 	}
 	_, err = op.log.awaitTopic(ctx, name)
 	return err
+}
+
+// notReplaced refuses to take back a shard that another process has claimed
+// since this one did: what ended the session here may not have said so. Whoever
+// asks once more, having been told, takes it.
+func (op *opening) notReplaced(ctx context.Context) error {
+	last := op.log.claimed.get(op.o.Shard)
+	if last == 0 {
+		return nil
+	}
+	// What is not committed belongs to nobody who could be in its place: a
+	// transaction that a session of our own has left open is not waited for.
+	stored, err := op.log.positionBelow(ctx, op.o.Shard, op.log.admin.ListCommittedOffsets)
+	if err != nil {
+		return err
+	}
+	if stored != nil && stored.Epoch > last {
+		op.log.claimed.set(op.o.Shard, 0)
+		return fmt.Errorf("epoch %d is claimed, this process had %d: %w", stored.Epoch, last, stream.ErrFenced)
+	}
+	return nil
 }
 
 // readTail folds every partition from the position to the end that it has now.
@@ -212,7 +243,12 @@ func (op *opening) claim(ctx context.Context) (*Session, error) {
 		}
 	}
 	s.advance()
+	op.log.claimed.set(op.o.Shard, epoch) // before the answer, which may be lost
 	at, err := op.producer.transact(ctx, fences, s.position)
+	if errors.Is(err, kerr.InvalidTxnState) {
+		// The transaction was ended by one that claims at the same moment.
+		err = fmt.Errorf("%w: %w", stream.ErrFenced, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("claim epoch %d: %w", epoch, err)
 	}
@@ -225,4 +261,25 @@ func (op *opening) claim(ctx context.Context) (*Session, error) {
 	}
 	s.numbers = op.fold.Numbers(epoch)
 	return s, nil
+}
+
+// epochs are the epochs that a process has claimed last, by shard.
+type epochs struct {
+	mu   sync.Mutex
+	last map[string]uint32
+}
+
+func (e *epochs) get(shard string) uint32 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.last[shard]
+}
+
+func (e *epochs) set(shard string, epoch uint32) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.last == nil {
+		e.last = make(map[string]uint32)
+	}
+	e.last[shard] = epoch
 }

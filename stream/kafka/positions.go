@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"tailwater/stream"
@@ -39,12 +40,17 @@ func decodePosition(b []byte) (*position.Position, error) {
 // be there. Records of a transaction that is open are waited for: who has
 // initialized the shard's transactional id has ended it.
 func (l *Log) storedPosition(ctx context.Context, shard string) (*position.Position, error) {
+	return l.positionBelow(ctx, shard, l.admin.ListEndOffsets)
+}
+
+// positionBelow reads the last committed position below an end.
+func (l *Log) positionBelow(ctx context.Context, shard string, ends func(context.Context, ...string) (kadm.ListedOffsets, error)) (*position.Position, error) {
 	name := l.positionTopic(shard)
 	first, err := l.offsets(ctx, name, l.admin.ListStartOffsets)
 	if err != nil {
 		return nil, err
 	}
-	end, err := l.offsets(ctx, name, l.admin.ListEndOffsets)
+	end, err := l.offsets(ctx, name, ends)
 	if err != nil {
 		return nil, err
 	}

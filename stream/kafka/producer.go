@@ -25,6 +25,9 @@ type producer struct {
 	log       *Log
 	client    *kgo.Client
 	positions string
+	// began is when the last transaction did, by the wall clock, which goes on
+	// while the machine sleeps.
+	began time.Time
 }
 
 // written is where a transaction's records stand: the offset behind the last
@@ -78,10 +81,13 @@ func (l *Log) batchBytes(name string) int32 {
 // transact writes the records, and the position unless it is nil, in one
 // transaction, and returns when that is committed.
 func (p *producer) transact(ctx context.Context, records []stream.Record, save *position.Position) (written, error) {
+	p.began = p.log.o.now().Round(0)
 	if err := p.client.BeginTransaction(); err != nil {
 		return nil, fmt.Errorf("begin transaction: %w", fenced(err))
 	}
-	at, err := p.send(ctx, records, save)
+	sending, stop := context.WithTimeoutCause(ctx, 3*p.log.o.Timeout, errNoAnswer)
+	at, err := p.send(sending, records, save)
+	stop()
 	if err != nil {
 		return nil, p.log.explain("produce", fenced(err))
 	}
@@ -93,6 +99,10 @@ func (p *producer) transact(ctx context.Context, records []stream.Record, save *
 	}
 	return at, nil
 }
+
+// overdue reports whether the brokers may have ended the last transaction
+// because this process was silent for too long.
+func (p *producer) overdue() bool { return p.log.o.now().Round(0).Sub(p.began) >= transactionTimeout }
 
 // send sends and waits for every answer.
 func (p *producer) send(ctx context.Context, records []stream.Record, save *position.Position) (written, error) {

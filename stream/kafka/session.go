@@ -49,7 +49,7 @@ func (s *Session) Publish(ctx context.Context, records []stream.Record) error {
 	s.turns.Publishing()
 	at, err := s.producer.transact(ctx, records, nil)
 	if err != nil {
-		return s.turns.Finish(fmt.Errorf("publish: %w", err))
+		return s.turns.Finish(fmt.Errorf("publish: %w", s.replaced(ctx, err)))
 	}
 	for tp, q := range next {
 		q.Next = at[tp]
@@ -70,10 +70,28 @@ func (s *Session) Save(ctx context.Context, p stream.SourcePosition) error {
 	s.advance()
 	s.position.Saved, s.position.Source, s.position.LSN, s.position.Skip = true, slices.Clone(p.Source), p.LSN, slices.Clone(p.Skip)
 	if _, err := s.producer.transact(ctx, nil, s.position); err != nil {
-		return s.turns.Finish(fmt.Errorf("save position: %w", err))
+		return s.turns.Finish(fmt.Errorf("save position: %w", s.replaced(ctx, err)))
 	}
 	s.turns.Saved()
 	return s.turns.Finish(nil)
+}
+
+// replaced tells the two reasons apart for which brokers refuse a producer:
+// another session has its place, or they have timed out its transaction. After
+// a time-out nobody has claimed a higher epoch, and the shard may begin again.
+// A session that is just about to claim is fenced by that, so that one of the
+// two stops in any case.
+func (s *Session) replaced(ctx context.Context, err error) error {
+	if !errors.Is(err, stream.ErrFenced) || !s.producer.overdue() {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), s.log.o.Timeout, errNoAnswer)
+	defer cancel()
+	stored, lookErr := s.log.storedPosition(ctx, s.shard)
+	if lookErr != nil || stored == nil || stored.Epoch != s.epoch {
+		return err
+	}
+	return fmt.Errorf("%w (%v)", errOverdue, err)
 }
 
 // advance moves the position to where the session stands in each partition:

@@ -27,6 +27,8 @@ type member struct {
 
 	mu    sync.Mutex
 	owned map[int32]bool
+	// joined is whether the group has ever said what is this process's.
+	joined bool
 	// changed is signalled after each change of owned.
 	changed chan struct{}
 	// stop ends the call of work that runs, and ended is closed at its end; both
@@ -59,7 +61,11 @@ func (l *Log) Share(ctx context.Context, group, topic string, work func(ctx cont
 	client.PauseFetchTopics(topic)
 	defer client.Close()
 	for ctx.Err() == nil {
-		if err := m.work(ctx, work); err != nil {
+		err := m.work(ctx, work)
+		if err != nil && ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
+			return nil // it says why it was told to end
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -77,7 +83,8 @@ func (m *member) assigned(parts []int32) {
 	for _, p := range parts {
 		m.owned[p] = true
 	}
-	if len(parts) > 0 {
+	if len(parts) > 0 || !m.joined {
+		m.joined = true
 		m.change()
 	}
 }
@@ -111,8 +118,8 @@ func (m *member) change() {
 	}
 }
 
-// work calls work once with the partitions of now, or waits until there are
-// any. It returns nil after a change.
+// work calls work once with the partitions of now, or waits until the group has
+// said which they are. It returns nil after a change.
 func (m *member) work(ctx context.Context, work func(ctx context.Context, partitions []int32) error) error {
 	turn, end := context.WithCancel(ctx)
 	defer end()
@@ -122,7 +129,7 @@ func (m *member) work(ctx context.Context, work func(ctx context.Context, partit
 	default:
 	}
 	parts := slices.Sorted(maps.Keys(m.owned))
-	if len(parts) == 0 {
+	if !m.joined {
 		m.mu.Unlock()
 		select {
 		case <-m.changed:

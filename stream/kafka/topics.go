@@ -31,6 +31,23 @@ type topic struct {
 	stream.Topic
 	// maxRecord bounds key and value together.
 	maxRecord int
+	// cleanup is the topic's cleanup.policy.
+	cleanup string
+}
+
+// The cleanup policies of views' topics and of the pipeline's own.
+const (
+	byAge  = "delete"
+	latest = "compact"
+)
+
+// keeps returns an error unless the topic keeps what it must: compaction drops
+// events of a key, age drops positions and schemas.
+func (t *topic) keeps(want string) error {
+	if t.cleanup == want || t.cleanup == "" {
+		return nil
+	}
+	return fmt.Errorf("topic %s has cleanup.policy=%s, which loses records that are needed: set it to %s, or remove the topic and let it be made", t.Name, t.cleanup, want)
 }
 
 // wanted describes a topic to make.
@@ -42,7 +59,7 @@ type wanted struct {
 func text(s string) *string { return &s }
 
 func compacted(replication int) wanted {
-	return wanted{replication, map[string]*string{"cleanup.policy": text("compact"), "max.message.bytes": text(strconv.Itoa(maxPosition))}}
+	return wanted{replication, map[string]*string{"cleanup.policy": text(latest), "max.message.bytes": text(strconv.Itoa(maxPosition))}}
 }
 
 // makeTopic makes a topic that is absent.
@@ -83,33 +100,34 @@ func (l *Log) look(ctx context.Context, name string) (*topic, error) {
 		}
 	}
 	t := &topic{Topic: stream.Topic{Name: name, Partitions: len(d.Partitions), Incarnation: hex.EncodeToString(d.ID[:])}}
-	t.maxRecord, err = l.maxRecord(ctx, name)
-	return t, err
+	return t, l.configure(ctx, t)
 }
 
-// maxRecord reads a topic's bound.
-func (l *Log) maxRecord(ctx context.Context, name string) (int, error) {
-	all, err := l.admin.DescribeTopicConfigs(ctx, name)
+// configure reads a topic's settings.
+func (l *Log) configure(ctx context.Context, t *topic) error {
+	all, err := l.admin.DescribeTopicConfigs(ctx, t.Name)
 	if err != nil {
-		return 0, fmt.Errorf("read the configuration of topic %s: %w", name, err)
+		return fmt.Errorf("read the configuration of topic %s: %w", t.Name, err)
 	}
-	r, err := all.On(name, nil)
-	if err != nil {
-		return 0, fmt.Errorf("read the configuration of topic %s: %w", name, err)
+	r, err := all.On(t.Name, nil)
+	if err = cmp.Or(err, r.Err); err != nil {
+		return fmt.Errorf("read the configuration of topic %s: %w", t.Name, err)
 	}
-	if r.Err != nil {
-		return 0, fmt.Errorf("read the configuration of topic %s: %w", name, r.Err)
-	}
+	t.maxRecord = defaultMaxRecord
 	for _, c := range r.Configs {
-		if c.Key == "max.message.bytes" && c.Value != nil {
+		switch {
+		case c.Value == nil:
+		case c.Key == "cleanup.policy":
+			t.cleanup = *c.Value
+		case c.Key == "max.message.bytes":
 			n, err := strconv.Atoi(*c.Value)
 			if err != nil {
-				return 0, fmt.Errorf("read the configuration of topic %s: max.message.bytes is %q", name, *c.Value)
+				return fmt.Errorf("read the configuration of topic %s: max.message.bytes is %q", t.Name, *c.Value)
 			}
-			return n - batchSlack, nil
+			t.maxRecord = n - batchSlack
 		}
 	}
-	return defaultMaxRecord, nil
+	return nil
 }
 
 // EnsureTopic makes the topic when it is absent. See stream.Log.
@@ -128,6 +146,9 @@ func (l *Log) EnsureTopic(ctx context.Context, spec stream.TopicSpec) (stream.To
 }
 
 func (l *Log) ensure(ctx context.Context, spec stream.TopicSpec) (*topic, error) {
+	if spec.Name == l.schemaTopic() {
+		return nil, errors.New("the name is taken by the topic of the schemas: give the view another name")
+	}
 	t, err := l.look(ctx, spec.Name)
 	if err != nil {
 		return nil, err
@@ -143,6 +164,9 @@ func (l *Log) ensure(ctx context.Context, spec stream.TopicSpec) (*topic, error)
 	if spec.Partitions != 0 && spec.Partitions != t.Partitions {
 		return nil, fmt.Errorf("it has %d partitions, the configuration wants %d; another count would move keys: set stream.partitions to %d, or give the pipeline another name", t.Partitions, spec.Partitions, t.Partitions)
 	}
+	if err := t.keeps(byAge); err != nil {
+		return nil, err
+	}
 	if spec.MaxRecord != 0 && t.maxRecord != spec.MaxRecord {
 		if err := l.alterMaxRecord(ctx, t, spec.MaxRecord); err != nil {
 			return nil, err
@@ -156,7 +180,7 @@ func (l *Log) ensure(ctx context.Context, spec stream.TopicSpec) (*topic, error)
 func (l *Log) wantedFor(spec stream.TopicSpec) wanted {
 	record := cmp.Or(spec.MaxRecord, defaultMaxRecord)
 	return wanted{l.o.Replication, map[string]*string{
-		"cleanup.policy":         text("delete"),
+		"cleanup.policy":         text(byAge),
 		"retention.ms":           text(strconv.FormatInt(l.o.Retention.Milliseconds(), 10)),
 		"retention.bytes":        text("-1"),
 		"max.message.bytes":      text(strconv.Itoa(record + batchSlack)),
@@ -212,6 +236,11 @@ func (l *Log) get(ctx context.Context, name string) (*topic, error) {
 	if t != nil {
 		return t, nil
 	}
+	return l.fetch(ctx, name)
+}
+
+// fetch returns a topic from the cluster, and remembers it.
+func (l *Log) fetch(ctx context.Context, name string) (*topic, error) {
 	t, err := l.look(ctx, name)
 	if err != nil {
 		return nil, err
