@@ -182,7 +182,7 @@ func TestRun_TwoPipelinesOnOneRedisPrefixMarkWindowsLostAndDoubleNone(t *testing
 			t.Errorf("got exit code %d, want 0 (drained) or 1 (not drained)\n%s", got, l.tail())
 		}
 	}
-	if !strings.Contains(second.text(), "older records of the stream are gone") {
+	if !strings.Contains(second.text(), "what was before the stream's first record is not known") {
 		t.Errorf("the second process does not say that it found a foreign log's positions\n%s", second.tail())
 	}
 	want := map[string]map[string]int64{}

@@ -296,6 +296,19 @@ func (l *lane) drain(ctx context.Context) {
 	}
 }
 
+// beyond returns a context that ends d later than ctx.
+func beyond(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	unhook := context.AfterFunc(ctx, func() {
+		sleep(longer, d)
+		cancel(context.Cause(ctx))
+	})
+	return longer, func() {
+		unhook()
+		cancel(nil)
+	}
+}
+
 // sleep waits for d or the end of ctx.
 func sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)

@@ -98,6 +98,10 @@ func (r *runner) feed(ctx context.Context, records []stream.Record) {
 // flush merges the batch, even an empty one, and reports whether the store
 // took it. Otherwise the runner must be prepared again.
 func (r *runner) flush(ctx context.Context) bool {
+	// A merge that is on its way when the worker is told to stop may come to its
+	// end: given up, its outcome would be unknown, and what it carries unmerged.
+	ctx, stop := beyond(ctx, drainTime)
+	defer stop()
 	for {
 		start := time.Now()
 		t, err := r.t.merge(ctx, r.fold.Cut(), r.need)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tailwater/internal/testenv"
@@ -315,4 +316,27 @@ func TestStore_RedisCLIReadsAWindow(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", c.command, got, c.want)
 		}
 	}
+}
+
+func TestBeyond_EndsLaterThanItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		longer, stop := beyond(ctx, time.Second)
+		defer stop()
+		cancel()
+		time.Sleep(999 * time.Millisecond)
+		synctest.Wait()
+		if longer.Err() != nil {
+			t.Errorf("it ended with %v before its time", longer.Err())
+		}
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if longer.Err() == nil {
+			t.Error("it has not ended a second later")
+		}
+		again, stop := beyond(t.Context(), time.Second)
+		if stop(); again.Err() == nil {
+			t.Error("it goes on after its function was called")
+		}
+	})
 }
