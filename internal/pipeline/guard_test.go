@@ -32,7 +32,11 @@ func (s *panicSession) Publish(ctx context.Context, records []stream.Record) err
 func TestPublisher_PanicIsAnErrorOfTheShardAndNothingIsSaved(t *testing.T) {
 	s := &panicSession{panics: 1}
 	r := newRig(t, &s.fakeSession, func(o *publisherOptions) { o.Session, o.SaveEvery = s, 0 })
-	r.tx("g1", 1)
+	tx := r.begin("g1")
+	if err := r.row(tx, 1); err != nil {
+		t.Fatal(err)
+	}
+	_ = r.p.Commit(tx, []byte("behind g1")) // the panic may be known by now
 	err := r.p.Finish()
 	var panicked *panicError
 	if !errors.As(err, &panicked) || !strings.Contains(err.Error(), "shard 00") {
