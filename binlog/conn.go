@@ -190,9 +190,9 @@ func dumpGTID(serverID uint32, set *GTIDSet) []byte {
 }
 
 // dumpFile is COM_BINLOG_DUMP: everything from an offset of 32 bits.
-func dumpFile(serverID uint32, file string, pos uint32) []byte {
+func dumpFile(serverID uint32, flags uint16, file string, pos uint32) []byte {
 	b := binary.LittleEndian.AppendUint32([]byte{mysql.COM_BINLOG_DUMP}, pos)
-	b = binary.LittleEndian.AppendUint16(b, dumpHeartbeatV2)
+	b = binary.LittleEndian.AppendUint16(b, flags)
 	b = binary.LittleEndian.AppendUint32(b, serverID)
 	return append(b, file...)
 }

@@ -90,7 +90,7 @@ func TestIdle_AsksWhenQuietAndBelievesWhatIsPassed(t *testing.T) {
 	start := time.Unix(1e9, 0)
 	at := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
 	end := place{"binlog.000009", 500}
-	var i idle
+	i := idle{margin: idleMargin}
 	i.event(at(0))
 	if i.due(at(0.5)) {
 		t.Error("asked after half a second")

@@ -24,20 +24,29 @@ func (r *Reader) startDump(ctx context.Context, from *Position) (*dump, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = c.isServer(ctx, from.ServerUUID)
+	err = c.isServer(ctx, o.Flavor, from.ServerUUID)
 	if err == nil {
 		err = o.prepareDump(ctx, c, r.uuid.String())
 	}
-	if err == nil && o.Position == ByGTID {
-		err = c.command(dumpGTID(o.ServerID, from.GTID))
-	} else if err == nil {
-		err = c.command(dumpFile(o.ServerID, from.File, uint32(from.Pos)))
+	if err == nil {
+		err = c.requestDump(ctx, o, from)
 	}
 	if err != nil {
 		c.close()
 		return nil, err
 	}
 	return &dump{c: c, buffer: packetBuffer{limit: o.MaxEvent}}, nil
+}
+
+// requestDump sends the command that turns the connection into a dump.
+func (c *conn) requestDump(ctx context.Context, o *Options, from *Position) error {
+	switch {
+	case o.Flavor == MariaDB:
+		return c.requestMariaDB(ctx, o, from)
+	case o.Position == ByGTID:
+		return c.command(dumpGTID(o.ServerID, from.GTID))
+	}
+	return c.command(dumpFile(o.ServerID, dumpHeartbeatV2, from.File, uint32(from.Pos)))
 }
 
 // packetBuffer collects one packet and refuses one above its limit. It is

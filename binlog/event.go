@@ -9,8 +9,9 @@ import (
 // (libbinlogevents, enum Log_event_type).
 type eventType byte
 
-// The event types that the reader understands. The list is complete: a type
-// that is not here, or is here under "stops the shard", stops the shard.
+// The event types that the reader understands, with those of MariaDB in
+// mariadbevent.go. The list is complete: a type that is in neither stops the
+// shard.
 const (
 	evQuery         eventType = 2
 	evStop          eventType = 3
@@ -52,6 +53,10 @@ var eventNames = map[eventType]string{
 	evDeleteV2: "DELETE_ROWS", evGTID: "GTID", evAnonymousGTID: "ANONYMOUS_GTID", evPreviousGTIDs: "PREVIOUS_GTIDS",
 	36: "TRANSACTION_CONTEXT", 37: "VIEW_CHANGE", evXAPrepare: "XA_PREPARE", evPartialUpdate: "PARTIAL_UPDATE_ROWS",
 	evPayload: "TRANSACTION_PAYLOAD", evHeartbeatV2: "HEARTBEAT_V2", evGTIDTagged: "GTID_TAGGED",
+	evAnnotateRows: "ANNOTATE_ROWS", evBinlogCheckpoint: "BINLOG_CHECKPOINT", evMariaGTID: "GTID", evGTIDList: "GTID_LIST",
+	evStartEncryption: "START_ENCRYPTION", evQueryCompressed: "QUERY_COMPRESSED", evWriteZip1: "WRITE_ROWS_COMPRESSED_V1",
+	evUpdateZip1: "UPDATE_ROWS_COMPRESSED_V1", evDeleteZip1: "DELETE_ROWS_COMPRESSED_V1", evWriteZip2: "WRITE_ROWS_COMPRESSED",
+	evUpdateZip2: "UPDATE_ROWS_COMPRESSED", evDeleteZip2: "DELETE_ROWS_COMPRESSED",
 }
 
 // String returns the name, or the number of a type without one.
@@ -242,7 +247,11 @@ type heartbeat struct {
 func parseHeartbeat(ev event) (heartbeat, error) {
 	hb := heartbeat{pos: uint64(ev.next)}
 	if ev.kind == evHeartbeat {
-		hb.file = string(ev.body)
+		pos, name, ok := longHeartbeat(ev.body)
+		if ok {
+			hb.pos = pos
+		}
+		hb.file = string(name)
 	} else {
 		f := fields{b: ev.body}
 		for len(f.b) > 0 && !f.short {

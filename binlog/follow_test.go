@@ -135,7 +135,7 @@ func follow(t testing.TB, server *testenv.Server, position []byte, change func(*
 	t.Helper()
 	j := newJournal()
 	o := Options{Shard: "00", Host: server.Host, Port: uint16(server.Port), User: server.User, Password: server.Password, Start: "latest",
-		ReadTimeout: 20 * time.Second}
+		ReadTimeout: 20 * time.Second, Flavor: Flavor(server.Kind)}
 	if change != nil {
 		change(&o, j)
 	}
@@ -214,6 +214,18 @@ func (f *following) ready() *following {
 // upTo waits until everything that the server has executed was handed over.
 func (f *following) upTo(server *testenv.Server) {
 	f.t.Helper()
+	if server.Kind == "mariadb" {
+		want := server.Query(f.t, "SELECT @@GLOBAL.gtid_binlog_pos")[0][0]
+		place, err := ParseDomainPosition(want)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		f.await("transactions "+want, func(j *journal) bool {
+			p, err := ParsePosition(j.position)
+			return err == nil && p.Domains != nil && p.Domains.Equal(place)
+		})
+		return
+	}
 	want, err := ParseGTIDSet(server.Query(f.t, "SELECT @@GLOBAL.gtid_executed")[0][0])
 	if err != nil {
 		f.t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 // gtidEvent is what GTID, ANONYMOUS_GTID and GTID_TAGGED say about the
 // transaction behind them.
 type gtidEvent struct {
-	id GTID // GNO 0 for an anonymous one
+	id txID // not known for an anonymous one
 	// immediate and original are commit times in microseconds, 0 = unknown.
 	immediate, original int64
 }
@@ -28,15 +28,15 @@ func parseGTID(ev event) (gtidEvent, error) {
 	f := fields{b: ev.body}
 	f.take(1)
 	var out gtidEvent
-	copy(out.id.UUID[:], f.take(16))
-	out.id.GNO = int64(f.uint(8))
+	copy(out.id.gtid.UUID[:], f.take(16))
+	out.id.gtid.GNO = int64(f.uint(8))
 	if f.short {
 		return gtidEvent{}, fmt.Errorf("parse %v: %d bytes are too few", ev.kind, len(ev.body))
 	}
 	if ev.kind == evAnonymousGTID {
-		out.id = GTID{}
-	} else if out.id.GNO < 1 || out.id.GNO > maxGNO {
-		return gtidEvent{}, fmt.Errorf("parse %v: transaction number %d is out of range", ev.kind, out.id.GNO)
+		out.id = txID{}
+	} else if gno := out.id.gtid.GNO; gno < 1 || gno > maxGNO {
+		return gtidEvent{}, fmt.Errorf("parse %v: transaction number %d is out of range", ev.kind, gno)
 	}
 	if len(f.b) < 17+commitTimeSize {
 		return out, nil
@@ -82,24 +82,25 @@ func parseTaggedGTID(body []byte) (gtidEvent, error) {
 		return gtidEvent{}, fmt.Errorf("parse GTID_TAGGED: field %d must be understood and is not known", lastNeeded)
 	}
 	var out gtidEvent
+	id := &out.id.gtid
 	seen := 0
 	for len(v.b) > 0 && !v.bad {
-		id := v.uint()
-		if id > tagOriginal {
+		field := v.uint()
+		if field > tagOriginal {
 			break
 		}
-		seen |= 1 << id
-		switch id {
+		seen |= 1 << field
+		switch field {
 		case tagFlags:
 			v.uint()
 		case tagUUID:
-			for i := range out.id.UUID {
-				out.id.UUID[i] = byte(v.uint())
+			for i := range id.UUID {
+				id.UUID[i] = byte(v.uint())
 			}
 		case tagGNO:
-			out.id.GNO = v.int()
+			id.GNO = v.int()
 		case tagName:
-			out.id.Tag = strings.ToLower(string(v.take(v.uint())))
+			id.Tag = strings.ToLower(string(v.take(v.uint())))
 		case tagLastCommitted, tagSequence:
 			v.int()
 		case tagImmediate:
@@ -110,7 +111,7 @@ func parseTaggedGTID(body []byte) (gtidEvent, error) {
 		}
 	}
 	const needed = 1<<tagUUID | 1<<tagGNO | 1<<tagName
-	if _, ok := parseTag(out.id.Tag); v.bad || seen&needed != needed || (!ok && out.id.Tag != "") || out.id.GNO < 1 || out.id.GNO > maxGNO {
+	if _, ok := parseTag(id.Tag); v.bad || seen&needed != needed || (!ok && id.Tag != "") || id.GNO < 1 || id.GNO > maxGNO {
 		return gtidEvent{}, fmt.Errorf("parse GTID_TAGGED: its fields are not a GTID")
 	}
 	return out, nil

@@ -8,8 +8,8 @@ import "time"
 // end, never the other way round: a commit between the two questions has a
 // time after the first.
 const (
-	// idleMargin is taken off the server's time. Commit times are taken before
-	// a transaction is in the binlog.
+	// idleMargin is taken off MySQL's time. Commit times are taken before a
+	// transaction is in the binlog.
 	idleMargin = int64(time.Second / time.Microsecond)
 	// quietBefore is how long nothing must have come before a server is asked.
 	quietBefore = time.Second
@@ -23,6 +23,8 @@ const (
 
 // idle decides when to ask, and what the answers mean. It is given the time.
 type idle struct {
+	// margin is taken off the server's time, in microseconds.
+	margin int64
 	// busy is when the last event that is no heartbeat came.
 	busy time.Time
 	// asked is when the server was last asked.
@@ -55,7 +57,7 @@ func (i *idle) watermark(p place) (int64, bool) {
 	if i.clock == 0 || !passed(p, i.end) {
 		return 0, false
 	}
-	w := i.clock - idleMargin
+	w := i.clock - i.margin
 	i.clock = 0
 	return w, true
 }

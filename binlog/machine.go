@@ -13,16 +13,18 @@ import (
 // does not stand here stops the shard:
 //
 //	dump        = { fake ROTATE, file }
-//	file        = FORMAT_DESCRIPTION, [PREVIOUS_GTIDS], { transaction }, [ROTATE | STOP]
+//	file        = FORMAT_DESCRIPTION, [PREVIOUS_GTIDS | GTID_LIST], { transaction }, [ROTATE | STOP]
 //	transaction = (GTID | GTID_TAGGED | ANONYMOUS_GTID), (group | single | TRANSACTION_PAYLOAD holding one group)
+//	            | MariaDB's GTID, (the rest of a group | single)
 //	group       = QUERY begin, { rows | single | savepoint }, (XID | QUERY commit | QUERY rollback)
 //	rows        = { ROWS_QUERY }, TABLE_MAP+, ROWS+ of which the last has the flag STMT_END
 //	single      = { INTVAR | RAND | USER_VAR }, QUERY ddl
 //	savepoint   = QUERY savepoint | QUERY rollback to savepoint
 //
 // A server without GTIDs may leave the first event of a transaction out. HEARTBEAT
-// stands anywhere between two events; an unknown event with the flag "ignorable"
-// is passed over wherever it stands.
+// stands anywhere between two events, as do MariaDB's START_ENCRYPTION, ANNOTATE_ROWS
+// and BINLOG_CHECKPOINT; an unknown event with the flag "ignorable" is passed over
+// wherever it stands. MariaDB's compressed rows and queries stand where the plain ones do.
 
 // phase is where in the sequence the machine stands.
 type phase int
@@ -51,14 +53,15 @@ type machine struct {
 
 	phase phase
 	tx    Transaction
-	// gtid is the open transaction's, GNO 0 for an anonymous one.
-	gtid GTID
+	// id is the open transaction's, not known for an anonymous one.
+	id txID
 	// savepoints are those of the open transaction.
 	savepoints []savepoint
 	// inPayload is true between the events of a compressed transaction;
 	// ended is true once its last event came.
 	inPayload, ended bool
 	payload          *payloadReader
+	zip              unzipper
 
 	tables tables
 	row    RowChange
@@ -148,6 +151,11 @@ func (m *machine) event(ev event, readAt time.Time) error {
 	case evPayload:
 		return m.unwrap(ev)
 	}
+	if m.o.Flavor == MariaDB {
+		if known, err := m.maria(ev, readAt); known {
+			return err
+		}
+	}
 	return m.inner(ev, readAt)
 }
 
@@ -209,7 +217,14 @@ func (m *machine) need(p phase) error {
 func (m *machine) advance(ev *event) error {
 	m.start = m.end
 	switch {
-	case ev.flags&flagArtificial != 0, ev.next == 0, ev.kind == evHeartbeat, ev.kind == evHeartbeatV2:
+	case ev.flags&flagArtificial != 0, ev.kind == evHeartbeat, ev.kind == evHeartbeatV2:
+		return nil
+	case ev.next == 0:
+		// MariaDB 11.4 and later do not fill in the offset of what went through
+		// a transaction's cache; outside of one the event stands in no file.
+		if m.phase != between && m.o.Flavor == MariaDB {
+			m.end += uint64(ev.size)
+		}
 		return nil
 	case ev.kind == evFormat && m.end != firstEvent:
 		// A dump from the middle of a file is told its format first.
@@ -245,10 +260,10 @@ func (m *machine) name(ev event, g gtidEvent, err error, readAt time.Time) error
 	if err := m.need(between); err != nil {
 		return err
 	}
-	if g.id.GNO == 0 && m.o.Position == ByGTID {
+	if !g.id.known() && m.o.Position == ByGTID {
 		return m.stop("set gtid_mode=ON, or use position: file", "a transaction without a GTID cannot be remembered by GTID")
 	}
-	if g.id.GNO != 0 && m.position.GTID != nil && m.position.GTID.Contains(g.id) {
+	if m.position.seen(g.id) {
 		return m.stop("the server was reset, or lost the end of its binlog: compare the tables, then start anew", "transaction %v came again", g.id)
 	}
 	return m.open(g, ev.seconds, readAt)
@@ -257,13 +272,13 @@ func (m *machine) name(ev event, g gtidEvent, err error, readAt time.Time) error
 // open begins a transaction at the event at hand.
 func (m *machine) open(g gtidEvent, seconds uint32, readAt time.Time) error {
 	m.transactions++
-	m.gtid = g.id
+	m.id = g.id
 	m.savepoints = m.savepoints[:0]
 	m.tx = Transaction{
 		Number: m.transactions, File: m.file, Pos: m.start, ReadAt: readAt,
 		ImmediateMicros: g.immediate, CommitMicros: g.original,
 	}
-	if g.id.GNO != 0 {
+	if g.id.known() {
 		m.tx.ID = g.id.String()
 	} else {
 		m.tx.ID = fmt.Sprintf("%s:%d", m.file, m.start)
@@ -286,9 +301,7 @@ func (m *machine) commit() error {
 		return nil
 	}
 	m.phase = between
-	if m.gtid.GNO != 0 && m.position.GTID != nil {
-		m.position.GTID.Add(m.gtid)
-	}
+	m.position.add(m.id)
 	m.moved()
 	m.lastCommitMicros = m.tx.CommitMicros
 	return handed(m.h.Commit(&m.tx, m.bytes()))

@@ -52,9 +52,14 @@ func testStopsAtPartialJSON(s *shared) {
 
 func testStopsWhereRowsVanish(s *shared) {
 	n := 0
+	// MariaDB logs the name of a table that is not there too.
+	missing := "`no``such`, "
+	if s.server.Kind == "mariadb" {
+		missing = ""
+	}
 	for _, c := range []struct{ name, create, vanish, want string }{
 		{"truncate", "CREATE TABLE %s (id INT PRIMARY KEY)", "TRUNCATE %s", "TRUNCATE TABLE of "},
-		{"drop", "CREATE TABLE %s (id INT PRIMARY KEY)", "DROP TABLE /* c */ IF EXISTS `no``such`, %s", "DROP TABLE of "},
+		{"drop", "CREATE TABLE %s (id INT PRIMARY KEY)", "DROP TABLE /* c */ IF EXISTS " + missing + "%s", "DROP TABLE of "},
 		{"rename", "CREATE TABLE %s (id INT PRIMARY KEY)", "RENAME TABLE %s TO other", "RENAME TABLE of "},
 		{"alter rename", "CREATE TABLE %s (id INT PRIMARY KEY)", "ALTER TABLE %s ADD COLUMN x INT DEFAULT (1+(2)), RENAME TO other2", "ALTER TABLE .. RENAME of "},
 		{"drop partition", "CREATE TABLE %s (id INT PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION a VALUES LESS THAN (10), PARTITION b VALUES LESS THAN (20))",

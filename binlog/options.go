@@ -15,7 +15,8 @@ type Flavor string
 
 // The flavors. MySQL covers Percona Server, Aurora and RDS.
 const (
-	MySQL Flavor = "mysql"
+	MySQL   Flavor = "mysql"
+	MariaDB Flavor = "mariadb"
 )
 
 // PositionMode says how a place in a binlog is remembered.
@@ -23,10 +24,11 @@ type PositionMode string
 
 // The position modes.
 const (
-	// ByGTID remembers the exact set of executed GTIDs. It survives a
-	// fail-over to another server.
+	// ByGTID remembers the exact set of executed GTIDs, or MariaDB's last one of
+	// each domain. It survives a fail-over to another server.
 	ByGTID PositionMode = "gtid"
-	// ByFile remembers file and offset. It is bound to one server_uuid.
+	// ByFile remembers file and offset. It is bound to one server_uuid, on
+	// MariaDB to one server_id.
 	ByFile PositionMode = "file"
 )
 
@@ -55,7 +57,8 @@ type Options struct {
 	// Position is ByGTID by default.
 	Position PositionMode
 	// Start says where a shard without a saved position begins: "earliest"
-	// (the default), "latest", "gtid:<set>" or "file:<name>:<offset>".
+	// (the default), "latest", "gtid:<set>" or "file:<name>:<offset>". On MariaDB
+	// the set is the last transaction of each domain.
 	Start string
 
 	// Heartbeat is how often an idle server says that it is there; default and
@@ -150,8 +153,8 @@ func (o *Options) validate() error {
 	if o.User == "" {
 		bad("user is empty: name the replication account")
 	}
-	if o.Flavor != MySQL {
-		bad("flavor %q is not known: use %q", o.Flavor, MySQL)
+	if o.Flavor != MySQL && o.Flavor != MariaDB {
+		bad("flavor %q is not known: use %q or %q", o.Flavor, MySQL, MariaDB)
 	}
 	if o.Position != ByGTID && o.Position != ByFile {
 		bad("position %q is not known: use %q or %q", o.Position, ByGTID, ByFile)
@@ -168,7 +171,7 @@ func (o *Options) validate() error {
 	if o.MaxEvent < 1<<10 || o.MaxPayload < 1<<10 {
 		bad("max event %d and max payload %d must be at least 1024 bytes", o.MaxEvent, o.MaxPayload)
 	}
-	if start, err := parseStart(o.Start); err != nil {
+	if start, err := parseStart(o.Start, o.Flavor); err != nil {
 		errs = append(errs, err)
 	} else if err := start.fits(o.Position); err != nil {
 		errs = append(errs, err)

@@ -14,20 +14,24 @@ const PositionFormat = 1
 // Position is where a reader resumes. Its bytes are one JSON object:
 //
 //	{"format":1,"flavor":"mysql","server_uuid":"…","gtid":"uuid:1-7:9","file":"binlog.000003","pos":1234}
+//	{"format":1,"flavor":"mariadb","server_uuid":"101","gtid":"0-101-7,1-102-3","file":"binlog.000003","pos":1234}
 //
 // gtid is the exact set of executed transactions in MySQL's text form, gaps
-// kept; a transaction joins it at its commit, never at its start. It is absent
-// where it is not known (a server without GTIDs). file and pos are the end of
-// the last transaction on the server called server_uuid, and mean nothing on
-// another one. The keys stand in this order; unknown keys of the same format
-// are refused, because a key is only added with a new format.
+// kept, or of each domain of MariaDB the last one; a transaction joins it at
+// its commit, never at its start. It is absent where it is not known (a server
+// without GTIDs). file and pos are the end of the last transaction on the
+// server called server_uuid, and mean nothing on another one; MariaDB has no
+// uuid and is called by its server_id. The keys stand in this order; unknown
+// keys of the same format are refused, because a key is only added with a new
+// format.
 type Position struct {
 	Flavor     Flavor
 	ServerUUID string
-	// GTID is nil where the set is not known.
-	GTID *GTIDSet
-	File string
-	Pos  uint64
+	// GTID is MySQL's set, Domains MariaDB's position; nil where it is not known.
+	GTID    *GTIDSet
+	Domains *DomainPosition
+	File    string
+	Pos     uint64
 }
 
 // Append appends the bytes of p to dst.
@@ -38,9 +42,13 @@ func (p *Position) Append(dst []byte) []byte {
 	dst = appendQuoted(dst, string(p.Flavor))
 	dst = append(dst, `,"server_uuid":`...)
 	dst = appendQuoted(dst, p.ServerUUID)
-	if p.GTID != nil {
+	if p.GTID != nil || p.Domains != nil {
 		dst = append(dst, `,"gtid":"`...)
-		dst = p.GTID.Append(dst)
+		if p.GTID != nil {
+			dst = p.GTID.Append(dst)
+		} else {
+			dst = p.Domains.Append(dst)
+		}
 		dst = append(dst, '"')
 	}
 	dst = append(dst, `,"file":`...)
@@ -96,20 +104,24 @@ func ParsePosition(b []byte) (*Position, error) {
 		return nil, fmt.Errorf("parse position: %w", err)
 	}
 	p := &Position{Flavor: body.Flavor, ServerUUID: body.ServerUUID, File: body.File, Pos: body.Pos}
-	if p.Flavor != MySQL {
+	if p.Flavor != MySQL && p.Flavor != MariaDB {
 		return nil, fmt.Errorf("parse position: flavor %q is not known to this program", p.Flavor)
 	}
 	if p.File != "" && !validFileName(p.File) {
 		return nil, fmt.Errorf("parse position: %q is not the name of a binlog file", p.File)
 	}
 	if body.GTID != nil {
-		set, err := ParseGTIDSet(*body.GTID)
+		var err error
+		if p.Flavor == MariaDB {
+			p.Domains, err = ParseDomainPosition(*body.GTID)
+		} else {
+			p.GTID, err = ParseGTIDSet(*body.GTID)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("parse position: %w", err)
 		}
-		p.GTID = set
 	}
-	if p.GTID == nil && p.File == "" {
+	if p.GTID == nil && p.Domains == nil && p.File == "" {
 		return nil, fmt.Errorf("parse position: it holds neither a GTID set nor a file")
 	}
 	return p, nil

@@ -54,12 +54,12 @@ func TestParsePosition_RefusesWhatItDoesNotKnow(t *testing.T) {
 
 func TestParseStart(t *testing.T) {
 	for _, good := range []string{"earliest", "latest", "gtid:", "gtid:" + uuidA + ":1-3", "file:binlog.000001:4", "file:a:b.1000000:123"} {
-		if _, err := parseStart(good); err != nil {
+		if _, err := parseStart(good, MySQL); err != nil {
 			t.Errorf("%s: %v", good, err)
 		}
 	}
 	for _, bad := range []string{"", "now", "gtid:x", "file:", "file:binlog.000001", "file:binlog:4", "file:binlog.000001:x", "file:binlog.000001:-1", "file:b\nx.000001:4"} {
-		if _, err := parseStart(bad); err == nil {
+		if _, err := parseStart(bad, MySQL); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
 	}

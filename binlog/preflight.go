@@ -59,18 +59,23 @@ func (r *Reader) preflight(ctx context.Context, resume func(*server) error) erro
 		return fmt.Errorf("shard %s: %w", r.o.Shard, err)
 	}
 	defer c.close()
-	vars, err := c.readVariables(ctx)
+	vars, err := c.readVariables(ctx, r.o.Flavor)
 	if err != nil {
 		return fmt.Errorf("shard %s: %w", r.o.Shard, err)
 	}
-	findings := r.o.settings(vars)
-	grants, err := c.grants(ctx, r.o.User)
+	findings := r.o.flavorFinding(vars)
+	if len(findings) > 0 {
+		// Whatever else would be found is not about this kind of server.
+		return &PreflightError{Shard: r.o.Shard, Findings: findings}
+	}
+	findings = r.o.settings(vars)
+	grants, err := c.grants(ctx, &r.o)
 	if err != nil {
 		return fmt.Errorf("shard %s: %w", r.o.Shard, err)
 	}
 	findings = append(findings, grants...)
 	if len(findings) == 0 {
-		srv, err := c.inspect(ctx)
+		srv, err := c.inspect(ctx, r.o.Flavor)
 		if err == nil {
 			err = resume(srv)
 		}
@@ -105,26 +110,34 @@ var requirements = []requirement{
 // settings returns the findings about settings.
 func (o *Options) settings(vars variables) []Finding {
 	var out []Finding
-	for _, q := range requirements {
+	wanted := requirements
+	if o.Flavor == MariaDB {
+		wanted = mariadbRequirements
+	}
+	for _, q := range wanted {
 		got, ok := vars[q.name]
 		switch {
 		case ok && strings.EqualFold(got, q.want):
 		case ok:
 			out = append(out, Finding{q.name, orEmpty(got), orEmpty(q.want), q.fix})
 		case q.name == "binlog_row_metadata":
-			out = append(out, Finding{q.name, "unknown to version " + vars["version"], q.want, "upgrade the server to MySQL 8.0.1 or later, then " + q.fix})
+			out = append(out, Finding{q.name, "unknown to version " + vars["version"], q.want, "upgrade the server to MySQL 8.0.1 or MariaDB 10.5, or later, then " + q.fix})
 		}
 	}
-	if o.Position == ByGTID && vars["gtid_mode"] != "ON" {
+	if o.Flavor == MySQL && o.Position == ByGTID && vars["gtid_mode"] != "ON" {
 		out = append(out, Finding{"gtid_mode", orEmpty(vars["gtid_mode"]), "ON",
 			"SET PERSIST enforce_gtid_consistency = ON; then SET PERSIST gtid_mode = OFF_PERMISSIVE, ON_PERMISSIVE and ON, one after the other; or use position: file"})
 	}
-	if _, err := ParseUUID(vars["server_uuid"]); err != nil {
+	if _, err := ParseUUID(vars["server_uuid"]); err != nil && o.Flavor == MySQL {
 		out = append(out, Finding{"server_uuid", orEmpty(vars["server_uuid"]), "a uuid", "remove auto.cnf from the data directory and restart the server"})
 	}
 	switch id := vars.number("server_id"); {
 	case id == 0:
-		out = append(out, Finding{"server_id", "0", "a number that no other server has", "SET PERSIST server_id = 1"})
+		fix := "SET PERSIST server_id = 1"
+		if o.Flavor == MariaDB {
+			fix = "SET GLOBAL server_id = 1, and in my.cnf"
+		}
+		out = append(out, Finding{"server_id", "0", "a number that no other server has", fix})
 	case id == uint64(o.ServerID):
 		out = append(out, Finding{"server_id", fmt.Sprint(id) + ", the reader's own", "another than the reader's", "give the source another range of server_id"})
 	}
@@ -142,14 +155,11 @@ func orEmpty(s string) string {
 // grants returns the findings about privileges. They are found by trying what
 // they allow, because roles and partial revokes make a list of grants say less
 // than it seems.
-func (c *conn) grants(ctx context.Context, user string) ([]Finding, error) {
-	account := "'" + user + "'"
-	if r, err := c.query(ctx, sqlUser); err == nil && r.RowNumber() == 1 {
-		if text, err := r.GetString(0, 0); err == nil {
-			name, host, _ := cutLast(text, "@")
-			account = "'" + name + "'@'" + host + "'"
-		}
+func (c *conn) grants(ctx context.Context, o *Options) ([]Finding, error) {
+	if o.Flavor == MariaDB {
+		return c.mariadbGrants(ctx, o)
 	}
+	account := c.account(ctx, o.User)
 	var out []Finding
 	for _, p := range []struct {
 		privilege  string
@@ -175,10 +185,24 @@ func (c *conn) grants(ctx context.Context, user string) ([]Finding, error) {
 	return out, nil
 }
 
+// account returns the account that the server took user for, as GRANT names it.
+func (c *conn) account(ctx context.Context, user string) string {
+	if r, err := c.query(ctx, sqlUser); err == nil && r.RowNumber() == 1 {
+		if text, err := r.GetString(0, 0); err == nil {
+			name, host, _ := cutLast(text, "@")
+			return "'" + name + "'@'" + host + "'"
+		}
+	}
+	return "'" + user + "'"
+}
+
 // warn logs what does not keep the reader from following, but may hurt.
 func (r *Reader) warn(vars variables) {
 	if v, ok := vars["sync_binlog"]; ok && v != "1" {
 		r.o.Logger.Warn("a crash of the server can take back what was read", "shard", r.o.Shard, "sync_binlog", v, "want", "1")
+	}
+	if r.o.Flavor == MariaDB && vars["gtid_strict_mode"] != "ON" {
+		r.o.Logger.Warn("the numbers of transactions may go back, and a fail-over then leads to a hole", "shard", r.o.Shard, "gtid_strict_mode", vars["gtid_strict_mode"], "want", "ON")
 	}
 	for _, name := range []string{"log_replica_updates", "log_slave_updates"} {
 		if v, ok := vars[name]; ok && v != "ON" {

@@ -26,17 +26,18 @@ const (
 	sqlReplicaOld = "SHOW SLAVE HOSTS"
 	sqlUser       = "SELECT CURRENT_USER()"
 	sqlServer     = "SELECT @@GLOBAL.server_uuid"
+	sqlServerID   = "SELECT @@GLOBAL.server_id"
 )
 
 // variableNames are the settings that matter, as a list for SQL.
 const variableNames = "'version','server_uuid','server_id','log_bin','binlog_format','binlog_row_image','binlog_row_metadata'," +
-	"'binlog_row_value_options','gtid_mode','lower_case_table_names','sync_binlog','log_replica_updates','log_slave_updates'"
+	"'binlog_row_value_options','gtid_mode','lower_case_table_names','sync_binlog','log_replica_updates','log_slave_updates','gtid_strict_mode'"
 
 // variables are settings by name; a server that does not know one leaves it out.
 type variables map[string]string
 
-// readVariables asks for the settings.
-func (c *conn) readVariables(ctx context.Context) (variables, error) {
+// readVariables asks for the settings. On MariaDB server_uuid is its server_id.
+func (c *conn) readVariables(ctx context.Context, flavor Flavor) (variables, error) {
 	r, err := c.query(ctx, sqlVariables)
 	if err != nil {
 		return nil, err
@@ -52,6 +53,11 @@ func (c *conn) readVariables(ctx context.Context) (variables, error) {
 			return nil, fmt.Errorf("read variable %s: %w", name, err)
 		}
 		v[strings.ToLower(name)] = value
+	}
+	if flavor == MariaDB {
+		// It has no uuid; the server_id must be unique among all that follow
+		// each other.
+		v["server_uuid"] = v["server_id"]
 	}
 	return v, nil
 }
@@ -173,14 +179,18 @@ var errOtherServer = errors.New("the address led to another server than a moment
 
 // isServer checks that the connection leads to the server with that uuid: what
 // one server said about its binlog means nothing for another's.
-func (c *conn) isServer(ctx context.Context, uuid string) error {
-	r, err := c.query(ctx, sqlServer)
+func (c *conn) isServer(ctx context.Context, flavor Flavor, uuid string) error {
+	question := sqlServer
+	if flavor == MariaDB {
+		question = sqlServerID
+	}
+	r, err := c.query(ctx, question)
 	if err != nil {
 		return err
 	}
 	got, err := r.GetString(0, 0)
 	if err != nil {
-		return fmt.Errorf("read server_uuid: %w", err)
+		return fmt.Errorf("read who the server is: %w", err)
 	}
 	if !strings.EqualFold(got, uuid) {
 		return fmt.Errorf("%w: it is %s, and was %s", errOtherServer, got, uuid)

@@ -69,7 +69,10 @@ func (r *Reader) Run(ctx context.Context, position []byte, h Handler) (err error
 
 // follow is Run without the care for its errors.
 func (r *Reader) follow(ctx context.Context, position []byte, h Handler) error {
-	s := &session{r: r, ctx: ctx, h: h}
+	s := &session{r: r, ctx: ctx, h: h, idle: idle{margin: idleMargin}}
+	if r.o.Flavor == MariaDB {
+		s.idle.margin = mariadbIdleMargin
+	}
 	defer s.close()
 	srv, err := s.inspect()
 	if err != nil {
@@ -86,7 +89,7 @@ func (r *Reader) follow(ctx context.Context, position []byte, h Handler) error {
 	defer d.c.close()
 	defer context.AfterFunc(ctx, d.c.close)()
 	r.o.Logger.Info("following", "shard", r.o.Shard, "server_uuid", from.ServerUUID, "version", srv.vars["version"],
-		"gtid", gtidText(from.GTID), "file", from.File, "pos", from.Pos)
+		"gtid", from.GTIDText(), "file", from.File, "pos", from.Pos)
 	r.set(func(st *Status) {
 		st.ServerVersion, st.ServerUUID, st.ServerID = srv.vars["version"], from.ServerUUID, uint32(srv.vars.number("server_id"))
 	})
@@ -124,15 +127,18 @@ func (s *session) inspect() (*server, error) {
 		return nil, err
 	}
 	s.ask = c
-	return c.inspect(s.ctx)
+	return c.inspect(s.ctx, o.Flavor)
 }
 
 // inspect asks a server about itself and its binlog.
-func (c *conn) inspect(ctx context.Context) (*server, error) {
+func (c *conn) inspect(ctx context.Context, flavor Flavor) (*server, error) {
 	srv := &server{sets: gtidSets{executed: &GTIDSet{}, purged: &GTIDSet{}}}
 	var err error
-	if srv.vars, err = c.readVariables(ctx); err != nil {
+	if srv.vars, err = c.readVariables(ctx, flavor); err != nil {
 		return nil, err
+	}
+	if flavor == MariaDB {
+		return srv, c.inspectMariaDB(ctx, srv)
 	}
 	// The end before the sets: what is executed in between is read again from
 	// a file, and counted by no one twice from a set.
@@ -258,7 +264,7 @@ func (s *session) question() (int64, place, error) {
 			return 0, place{}, err
 		}
 		s.ask = c
-		if err := c.isServer(ctx, s.machine.position.ServerUUID); err != nil {
+		if err := c.isServer(ctx, s.r.o.Flavor, s.machine.position.ServerUUID); err != nil {
 			return 0, place{}, err
 		}
 	}
@@ -268,12 +274,4 @@ func (s *session) question() (int64, place, error) {
 	}
 	end, err := s.ask.readEnd(ctx)
 	return clock, end, err
-}
-
-// gtidText is a set for the log; nil is a server without GTIDs.
-func gtidText(s *GTIDSet) string {
-	if s == nil {
-		return ""
-	}
-	return s.String()
 }

@@ -6,14 +6,16 @@ import (
 
 // server is what a server says about itself and its binlog.
 type server struct {
-	vars  variables
-	sets  gtidSets
-	files []binlogFile
-	end   place
+	vars variables
+	// sets are MySQL's, domains MariaDB's.
+	sets    gtidSets
+	domains domainHistory
+	files   []binlogFile
+	end     place
 }
 
 // gtids reports whether every new transaction of the server has a GTID.
-func (s *server) gtids() bool { return s.vars["gtid_mode"] == "ON" }
+func (s *server) gtids(o *Options) bool { return o.Flavor == MariaDB || s.vars["gtid_mode"] == "ON" }
 
 // resume returns where a reader begins on this server: at its saved position,
 // or at its start. It refuses, with the missing interval and the choices,
@@ -22,24 +24,27 @@ func (s *server) resume(o *Options, saved []byte) (*Position, error) {
 	stop := func(hint, format string, args ...any) (*Position, error) {
 		return nil, &StopError{Shard: o.Shard, Reason: fmt.Sprintf(format, args...), Hint: hint}
 	}
-	if o.Position == ByGTID && !s.gtids() {
+	if o.Position == ByGTID && !s.gtids(o) {
 		return stop("SET GLOBAL gtid_mode step by step to ON, or use position: file", "gtid_mode is %q, and the position is kept by GTID", s.vars["gtid_mode"])
 	}
 	if len(saved) == 0 {
-		from, _ := parseStart(o.Start)
+		from, _ := parseStart(o.Start, o.Flavor)
 		return s.begin(o, from)
 	}
 	p, err := ParsePosition(saved)
 	if err != nil {
 		return stop("restore the position, or remove it to begin at start", "the saved position cannot be read: %v", err)
 	}
+	if p.Flavor != o.Flavor {
+		return stop("give the source type: "+string(p.Flavor)+", or remove the position to begin at start", "the saved position is of a %s server, and the source is of type %s", p.Flavor, o.Flavor)
+	}
 	if o.Position == ByFile {
 		return s.continueFile(o, p)
 	}
-	if p.GTID == nil {
+	if p.GTID == nil && p.Domains == nil {
 		return stop("use position: file, or give start: gtid:<set> and remove the position", "the saved position holds no GTID set")
 	}
-	if err := s.covers(o, p.GTID, "the saved position"); err != nil {
+	if err := s.covers(o, p, "the saved position"); err != nil {
 		return nil, err
 	}
 	if p.ServerUUID != s.vars["server_uuid"] {
@@ -59,48 +64,60 @@ func (s *server) begin(o *Options, from start) (*Position, error) {
 	switch from.kind {
 	case startLatest:
 		p.File, p.Pos = s.end.file, s.end.pos
-		if o.Position == ByGTID {
-			p.GTID = s.sets.executed.Clone()
-		}
-		return p, nil
-	case startGTID:
-		p.GTID = from.set
-		return p, s.covers(o, p.GTID, "start")
 	case startFile:
 		p.File, p.Pos = from.file, from.pos
 		return s.continueFile(o, p)
+	case startEarliest:
+		if err := s.complete(o); err != nil {
+			return nil, err
+		}
+		if o.Position == ByFile {
+			p.File, p.Pos = s.files[0].name, firstEvent
+		}
 	}
-	if err := s.complete(o); err != nil {
-		return nil, err
-	}
-	if o.Position == ByGTID {
-		p.GTID = &GTIDSet{}
+	switch {
+	case o.Position == ByFile:
 		return p, nil
+	case o.Flavor == MariaDB:
+		return s.beginMariaDB(o, p, from)
+	case from.kind == startLatest:
+		p.GTID = s.sets.executed.Clone()
+	case from.kind == startGTID:
+		p.GTID = from.set
+		return p, s.covers(o, p, "start")
+	default:
+		p.GTID = &GTIDSet{}
 	}
-	p.File, p.Pos = s.files[0].name, firstEvent
 	return p, nil
 }
 
 // complete reports whether the server still has its binlogs from the first on.
 func (s *server) complete(o *Options) error {
 	const choices = "start: latest follows what comes from now on; %s begins with the oldest binlog left; both leave out what was purged"
-	if s.gtids() && !s.sets.purged.IsEmpty() {
+	if o.Flavor == MySQL && s.gtids(o) && !s.sets.purged.IsEmpty() {
 		return &StopError{Shard: o.Shard, Reason: fmt.Sprintf("start: earliest, but the server has purged %v", s.sets.purged),
 			Hint: fmt.Sprintf(choices, fmt.Sprintf("start: gtid:%v", s.sets.purged))}
 	}
 	if len(s.files) == 0 {
 		return &StopError{Shard: o.Shard, Reason: "the server lists no binlog", Hint: "start it with log_bin"}
 	}
-	if n, ok := fileOrdinal(s.files[0].name); !s.gtids() && (!ok || n != 1) {
+	if o.Flavor == MariaDB {
+		return s.completeMariaDB(o)
+	}
+	if n, ok := fileOrdinal(s.files[0].name); !s.gtids(o) && (!ok || n != 1) {
 		return &StopError{Shard: o.Shard, Reason: fmt.Sprintf("start: earliest, but the server has purged the binlogs before %s", s.files[0].name),
 			Hint: fmt.Sprintf(choices, fmt.Sprintf("start: file:%s:%d", s.files[0].name, firstEvent))}
 	}
 	return nil
 }
 
-// covers reports whether a reader that has set can go on at this server:
-// purged ⊆ set ⊆ executed.
-func (s *server) covers(o *Options, set *GTIDSet, what string) error {
+// covers reports whether a reader that has the set of p can go on at this
+// server: purged ⊆ set ⊆ executed.
+func (s *server) covers(o *Options, p *Position, what string) error {
+	if o.Flavor == MariaDB {
+		return s.coversDomains(o, p.Domains, what)
+	}
+	set := p.GTID
 	if extra := set.Minus(s.sets.executed); !extra.IsEmpty() {
 		return &StopError{Shard: o.Shard, Reason: fmt.Sprintf("%s holds %v, which server %s has never executed", what, extra, s.vars["server_uuid"]),
 			Hint: "the server was reset or restored, or a fail-over lost transactions that are already in the stream: point the shard to a server that has them, or start anew"}

@@ -19,24 +19,32 @@ const (
 // start is a parsed Options.Start.
 type start struct {
 	kind startKind
-	set  *GTIDSet
-	file string
-	pos  uint64
+	// set or domains go with startGTID.
+	set     *GTIDSet
+	domains *DomainPosition
+	file    string
+	pos     uint64
 }
 
 // parseStart reads "earliest", "latest", "gtid:<set>" or "file:<name>:<offset>".
-func parseStart(s string) (start, error) {
+func parseStart(s string, flavor Flavor) (start, error) {
 	switch {
 	case s == "earliest":
 		return start{kind: startEarliest}, nil
 	case s == "latest":
 		return start{kind: startLatest}, nil
 	case strings.HasPrefix(s, "gtid:"):
-		set, err := ParseGTIDSet(strings.TrimPrefix(s, "gtid:"))
+		from := start{kind: startGTID}
+		var err error
+		if flavor == MariaDB {
+			from.domains, err = ParseDomainPosition(strings.TrimPrefix(s, "gtid:"))
+		} else {
+			from.set, err = ParseGTIDSet(strings.TrimPrefix(s, "gtid:"))
+		}
 		if err != nil {
 			return start{}, fmt.Errorf("parse start: %w", err)
 		}
-		return start{kind: startGTID, set: set}, nil
+		return from, nil
 	case strings.HasPrefix(s, "file:"):
 		name, offset, ok := cutLast(strings.TrimPrefix(s, "file:"), ":")
 		pos, err := strconv.ParseUint(offset, 10, 64)

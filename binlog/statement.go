@@ -196,7 +196,7 @@ func (l *lexer) drop() statement {
 var otherObjects = []string{
 	"VIEW", "INDEX", "TRIGGER", "PROCEDURE", "FUNCTION", "AGGREGATE", "EVENT", "USER", "ROLE", "SERVER", "TABLESPACE", "UNDO",
 	"LOGFILE", "RESOURCE", "SPATIAL", "UNIQUE", "FULLTEXT", "VECTOR", "ONLINE", "OFFLINE", "INSTANCE", "LIBRARY", "JSON",
-	"MATERIALIZED", "ALGORITHM", "DEFINER", "SQL", "PREPARE", "EXTERNAL",
+	"MATERIALIZED", "ALGORITHM", "DEFINER", "SQL", "PREPARE", "EXTERNAL", "SEQUENCE", "PACKAGE",
 }
 
 // rename reads RENAME TABLE a TO b, c TO d: every name of it, old and new,

@@ -6,7 +6,8 @@ import "time"
 type Status struct {
 	// Connected is true from the first event of a connection to its end.
 	Connected bool
-	// ServerVersion, ServerUUID and ServerID are of the server last connected to.
+	// ServerVersion, ServerUUID and ServerID are of the server last connected
+	// to; the uuid of MariaDB, which has none, is its server_id.
 	ServerVersion string
 	ServerUUID    string
 	ServerID      uint32
@@ -43,8 +44,8 @@ func (r *Reader) Status() Status {
 	r.mu.Lock()
 	st, position := r.status, append([]byte(nil), r.position...)
 	r.mu.Unlock()
-	if p, err := ParsePosition(position); err == nil && p.GTID != nil {
-		st.GTID = p.GTID.String()
+	if p, err := ParsePosition(position); err == nil {
+		st.GTID = p.GTIDText()
 	}
 	return st
 }

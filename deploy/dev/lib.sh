@@ -77,25 +77,26 @@ with_progress() {
 	return $rc
 }
 
-# unpack_tree NAME PROBE PACKAGES: unpacks Debian packages into $cache/NAME,
-# whole or not at all. PROBE is a file that a whole tree has.
+# unpack_tree NAME PROBE PACKAGES [RELEASE]: unpacks packages of a release of
+# Debian (sid) into $cache/NAME, whole or not at all. PROBE is a file that a
+# whole tree has.
 unpack_tree() {
-	local name=$1 probe=$2 packages=$3 tree=$cache/$1 tmp
+	local name=$1 probe=$2 packages=$3 release=${4:-sid} tree=$cache/$1 tmp
 	[ -e "$tree/$probe" ] && return 0
 	"$here/tools" mmdebstrap || exit $?
 	rm -rf "$cache/$name".tmp.*
 	tmp=$(mktemp -d "$cache/$name.tmp.XXXXXX") || die "make a folder in $cache"
 	chmod 755 "$tmp"
-	if ! with_progress "unpacking $packages from Debian sid (about 400 MB, 10 s to 3 minutes)" \
+	if ! with_progress "unpacking $packages from Debian $release (about 400 MB, 10 s to 3 minutes)" \
 		mmdebstrap --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "3"' \
-		--variant=extract --include="$packages" sid "$tmp/tree" ${TAILWATER_DEBIAN_MIRROR:+"$TAILWATER_DEBIAN_MIRROR"}; then
+		--variant=extract --include="$packages" "$release" "$tmp/tree" ${TAILWATER_DEBIAN_MIRROR:+"$TAILWATER_DEBIAN_MIRROR"}; then
 		rm -rf "$tmp"
-		missing "$name (Debian sid packages $packages)" \
+		missing "$name (Debian $release packages $packages)" \
 			"check the network or name another mirror in TAILWATER_DEBIAN_MIRROR, then run $here/$prog again"
 	fi
 	if [ ! -e "$tmp/tree/$probe" ]; then
 		rm -rf "$tmp"
-		missing "$probe in the packages $packages" "Debian sid has moved; adapt the package list in $here/$prog"
+		missing "$probe in the packages $packages" "Debian $release has moved; adapt the package list in $here/$prog"
 	fi
 	rm -rf "$tree"
 	mv "$tmp/tree" "$tree" || die "move the unpacked tree to $tree"
@@ -107,12 +108,14 @@ unpack_tree() {
 # files, needs no chroot and no root.
 loader() {
 	local tree=$1 so
-	for so in "$tree"/usr/lib64/ld-linux-x86-64.so.2 "$tree"/usr/lib/ld-linux-aarch64.so.1 "$tree"/usr/lib/*/ld-linux-*.so.*; do
+	# Releases before trixie have their libraries in /lib and not in /usr/lib.
+	for so in "$tree"/usr/lib64/ld-linux-x86-64.so.2 "$tree"/usr/lib/ld-linux-aarch64.so.1 "$tree"/usr/lib/*/ld-linux-*.so.* \
+		"$tree"/lib64/ld-linux-x86-64.so.2 "$tree"/lib/ld-linux-aarch64.so.1 "$tree"/lib/*/ld-linux-*.so.*; do
 		[ -e "$so" ] && break
 	done
 	[ -e "$so" ] || missing "the dynamic loader of $tree" "remove $tree and run $here/$prog again"
 	local libs
-	libs=$(printf '%s:' "$tree"/usr/lib/*-linux-gnu)
+	libs=$(printf '%s:' "$tree"/usr/lib/*-linux-gnu "$tree"/lib/*-linux-gnu)
 	loader=("$so" --library-path "$libs$tree/usr/lib/mysql/private")
 }
 

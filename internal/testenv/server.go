@@ -80,10 +80,17 @@ func MySQLReplica(t testing.TB, source *Server, options ...string) *Server {
 	return start(t, "mysql", []string{"--server-id", id, "--replica-of", source.Dir}, options)[0]
 }
 
-// MariaDB starts a MariaDB server with extra mariadbd options.
+// MariaDB starts a MariaDB 11.8 server with extra mariadbd options.
 func MariaDB(t testing.TB, options ...string) *Server {
 	t.Helper()
 	return start(t, "mariadb", nil, options)[0]
+}
+
+// MariaDBs starts n MariaDB servers of a series, 11.8 or 10.11, with extra
+// mariadbd options.
+func MariaDBs(t testing.TB, series string, n int, options ...string) []*Server {
+	t.Helper()
+	return start(t, "mariadb", []string{"--series", series, "--shards", strconv.Itoa(n)}, options)
 }
 
 // Redis starts a Redis server with extra redis-server options such as
