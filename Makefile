@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help tools-check build demo demo-mysql test lint fuzz clean
+.PHONY: help tools-check build demo demo-mysql demo-mariadb test lint fuzz clean
 
 GO ?= go
 FUZZTIME ?= 20s
@@ -35,6 +35,10 @@ demo: build ## Run the whole pipeline on twelve built-in primaries; no servers n
 demo-mysql: build ## The same on twelve real MySQL servers
 	@deploy/dev/mysql-tree >/dev/null
 	@exec bin/tailwater demo --servers mysql $(ARGS)
+
+demo-mariadb: build ## The same on twelve real MariaDB servers
+	@deploy/dev/mariadb-tree >/dev/null
+	@exec bin/tailwater demo --servers mariadb $(ARGS)
 
 test: build ## Start the servers that the tests need, run every test, stop the servers
 	@$(GO) build -o bin/test-runner ./internal/testenv/run

@@ -146,8 +146,10 @@ func (m *machine) handRow(op change.Op, before, after change.Row) error {
 	if m.tx.Rows == math.MaxUint32 {
 		return m.tooManyRows()
 	}
-	if !m.imagesSeen {
-		// Every row of an event carries the same columns.
+	if !m.imagesSeen && m.o.Flavor != MariaDB {
+		// Every row of an event carries the same columns. MariaDB 11 leaves
+		// generated ones out of updates and deletes whatever the settings are,
+		// and nothing here tells them from others.
 		m.imagesSeen = true
 		if err := m.complete(before, after); err != nil {
 			return err

@@ -65,7 +65,8 @@ var mariadbTests = []struct {
 	{"Hazard_A32_ReadsWithAndWithoutChecksums", testChecksums},
 	{"Hazard_A35_ReadsRowsAboveOnePacket", testMariaLargeRows},
 	{"Hazard_A37_PositionMovesOnFilteredTables", testFilteredTablesMove},
-	{"Hazard_A38_StopsAtMinimalImages", testStopsAtMinimalImage},
+	{"Hazard_A38_MinimalImagesLackColumns", testMariaMinimalImage},
+	{"GeneratedColumnsMayBeAbsent", testMariaGenerated},
 	{"Hazard_A41_CompressionToggledWhileRunning", testMariaCompression},
 	{"Hazard_A50_StatementOverSeveralTables", testMultiTable},
 	{"Hazard_A52_OldRowsKeepTheirShape", testOldShape},
@@ -174,6 +175,32 @@ func testMariaCompression(s *shared) {
 	}
 	f.upTo(s.server)
 	f.wantRows(want...)
+}
+
+func testMariaMinimalImage(s *shared) {
+	s.sql("CREATE TABLE t (id INT PRIMARY KEY, a INT, b INT)", "INSERT INTO t VALUES (1,1,1)")
+	f := s.follow(nil)
+	s.sql("SET SESSION binlog_row_image=MINIMAL", "UPDATE t SET a=2")
+	f.upTo(s.server)
+	const absent = "the row image does not carry the column"
+	if rows := f.rows(); len(rows) != 1 || strings.Count(rows[0], absent) != 4 || !strings.Contains(rows[0], "2,") {
+		s.Errorf("rows %q, want one that lacks two columns before, and two after", rows)
+	}
+}
+
+func testMariaGenerated(s *shared) {
+	s.sql("CREATE TABLE t (id INT PRIMARY KEY, a INT, twice INT AS (a*2) STORED, b INT)")
+	f := s.follow(nil)
+	s.sql("INSERT INTO t (id,a,b) VALUES (1,1,1)", "UPDATE t SET b=2")
+	f.upTo(s.server)
+	rows := f.rows()
+	if len(rows) != 2 || rows[0] != s.row("c", "t", 1, "[1,1,2,1]") {
+		s.Fatalf("rows %q, want an insert with every column", rows)
+	}
+	whole := s.row("u", "t", 1, "[1,1,2,1] [1,1,2,2]")
+	if rows[1] != whole && strings.Count(rows[1], "column twice: the row image does not carry the column") != 2 {
+		s.Errorf("row %q, want it whole or without the generated column", rows[1])
+	}
 }
 
 // testMariaStatements are statements that MySQL does not have, or logs in

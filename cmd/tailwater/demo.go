@@ -36,12 +36,12 @@ it, 4 something that came out differs from what was written.`,
 		Args: cobra.NoArgs,
 	}
 	f := cmd.Flags()
-	f.IntVar(&o.Shards, "shards", 12, "how many MySQL servers")
+	f.IntVar(&o.Shards, "shards", 12, "how many servers")
 	f.IntVar(&o.Rate, "rate", 1000, "row changes a second over all shards")
 	f.Uint64Var(&o.Seed, "seed", 1, "which workload")
 	f.DurationVar(&o.For, "for", 0, "end after this long (default: until Ctrl-C; without a terminal 30s)")
 	f.BoolVar(&headless, "headless", false, "tell nothing on the way")
-	f.StringVar(&o.Servers, "servers", "builtin", "builtin: in this process; mysql: real servers, started by deploy/dev")
+	f.StringVar(&o.Servers, "servers", "builtin", "builtin: in this process; mysql or mariadb: real servers, started by deploy/dev")
 	f.StringVar(&o.Keep, "keep", "", "a new directory for state, lake and configuration that is kept")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		stdout := cmd.OutOrStdout()

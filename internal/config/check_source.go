@@ -301,6 +301,17 @@ func (l *loader) checkStart(at string, s *Source) {
 		l.at(at+".start", "exclusive", "start names a place by %s, and position is %s", mode, s.Position).
 			Suggestion = "set position: " + mode
 	}
+	if s.Start.Mode != "gtid" || !l.known(at+".type") {
+		return
+	}
+	if maria := isDomainPosition(s.Start.GTIDs); maria != (s.Type == "mariadb") {
+		kind, form := "MySQL", "0-101-100"
+		if maria {
+			kind, form = "MariaDB", "<server uuid>:1-100"
+		}
+		l.at(at+".start", "bad-position", "start names transactions as %s does, and type is %s", kind, s.Type).
+			Suggestion = "write gtid:" + form
+	}
 }
 
 // unique checks that no other shard has the id, and warns when one has the server.

@@ -26,4 +26,6 @@ var patterns = map[string]struct {
 		"a UUID"},
 	"interval": {regexp.MustCompile(`^([1-9][0-9]{0,18}(-[1-9][0-9]{0,18})?|[A-Za-z_][A-Za-z0-9_]{0,31})$`),
 		"n or n-m"},
+	"domain": {regexp.MustCompile(`^[0-9]{1,10}-[0-9]{1,10}-[1-9][0-9]{0,19}$`),
+		"domain-server-sequence"},
 }

@@ -6,11 +6,11 @@ import "time"
 type Source struct {
 	_ struct{} `later:"snapshot,on_schema_change"`
 
-	Type      string    `key:"type" default:"mysql" enum:"mysql" later:"mariadb" doc:"Kind of server."`
+	Type      string    `key:"type" default:"mysql" enum:"mysql|mariadb" doc:"Kind of server: MySQL and what is made of it (Percona Server, Aurora, RDS), or MariaDB from 10.5."`
 	Shards    Shards    `key:"shards" required:"true" doc:"The servers: either a template or a list."`
 	ServerID  IDRange   `key:"server_id" required:"true" doc:"Range of replication server ids, such as 5400-5499; the shards take them in order. No other replica of these servers may use one."`
-	Position  string    `key:"position" default:"gtid" enum:"gtid|file" doc:"How the place in a binlog is remembered: by exact GTID set, or by file and offset."`
-	Start     Start     `key:"start" default:"earliest" doc:"Where a shard begins that has no saved position: earliest, latest, gtid:<set> or file:<name>:<offset>. earliest is refused where the server has purged binlogs."`
+	Position  string    `key:"position" default:"gtid" enum:"gtid|file" doc:"How the place in a binlog is remembered: by exact GTID set (on MariaDB by the last transaction of each domain), or by file and offset."`
+	Start     Start     `key:"start" default:"earliest" doc:"Where a shard begins that has no saved position: earliest, latest, gtid:<set> or file:<name>:<offset>. The set is <uuid>:1-100,… on MySQL and 0-101-100,… on MariaDB. earliest is refused where the server has purged binlogs."`
 	Heartbeat Heartbeat `key:"heartbeat" doc:"How a silent server is told from a dead one."`
 	Connect   Connect   `key:"connect" doc:"How connections are made."`
 }

@@ -64,12 +64,16 @@ func (s *Start) parseFile(text, rest string) error {
 }
 
 // checkGTIDSet checks the form of a MySQL GTID set: uuid:n[-m][:n[-m]]…,
-// separated by commas. Tags, which MySQL 8.3 brought, may stand between.
+// separated by commas. Tags, which MySQL 8.3 brought, may stand between. A
+// position of MariaDB, domain-server-sequence,…, is one too.
 func checkGTIDSet(set string) error {
+	if isDomainPosition(set) {
+		return nil
+	}
 	for sid := range strings.SplitSeq(set, ",") {
 		parts := strings.Split(strings.TrimSpace(sid), ":")
 		if !patterns["uuid"].re.MatchString(parts[0]) || len(parts) < 2 {
-			return badText("bad-position", "%q is no GTID set: write <server uuid>:1-100, sets separated by commas", set)
+			return badText("bad-position", "%q is no GTID set: write <server uuid>:1-100, on MariaDB 0-101-100, separated by commas", set)
 		}
 		for _, interval := range parts[1:] {
 			if !patterns["interval"].re.MatchString(strings.TrimSpace(interval)) {
@@ -78,4 +82,14 @@ func checkGTIDSet(set string) error {
 		}
 	}
 	return nil
+}
+
+// isDomainPosition reports whether a set has the form of MariaDB.
+func isDomainPosition(set string) bool {
+	for gtid := range strings.SplitSeq(set, ",") {
+		if !patterns["domain"].re.MatchString(strings.TrimSpace(gtid)) {
+			return false
+		}
+	}
+	return true
 }

@@ -42,13 +42,13 @@ name: demo
 state: { dir: %[1]q }
 sources:
   shop:
-    type: mysql
+    type: %[3]s
     server_id: 5400-5499
     heartbeat: { every: 1s, stall_after: 3s }
     connect: { tls: %[2]s, retry: { min: 200ms, max: 5s } }
     shards:
       list:
-`, dir+"/state", s.tls())
+`, dir+"/state", s.tls(), s.kind())
 	for _, sh := range s.shards() {
 		fmt.Fprintf(&b, "        - { name: %q, host: 127.0.0.1, port: %d, user: %q, password: %q }\n", sh.id, sh.port, sh.user, sh.password)
 	}

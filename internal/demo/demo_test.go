@@ -125,7 +125,7 @@ func TestRun_RefusesWrongOptions(t *testing.T) {
 	}{
 		"no shards":    {func(o *Options) { o.Shards = 0 }, "--shards 0"},
 		"many shards":  {func(o *Options) { o.Shards = 100 }, "--shards 100"},
-		"servers":      {func(o *Options) { o.Servers = "oracle" }, "use builtin or mysql"},
+		"servers":      {func(o *Options) { o.Servers = "oracle" }, "use builtin, mysql or mariadb"},
 		"keep is full": {func(o *Options) { o.Keep = full }, "is not empty"},
 	} {
 		o := short()

@@ -57,8 +57,8 @@ func (s *screen) once(what, text string) {
 // banner says where everything is.
 func (s *screen) banner(d *demo) {
 	kind := "in-process MySQL primaries"
-	if d.o.Servers == "mysql" {
-		kind = "real MySQL servers"
+	if label := labels[d.o.Servers]; label != "" {
+		kind = "real " + label + " servers"
 	}
 	end := "Ctrl-C drains, compares and ends"
 	if d.o.For > 0 {

@@ -11,13 +11,15 @@ import (
 	"tailwater/binlog/primary/shop"
 )
 
-// servers are the shards' MySQL servers.
+// servers are the shards' servers.
 type servers interface {
 	ids() []string
 	targets() []shop.Target
 	shards() []shardServer
 	// tls is the connect.tls of the configuration.
 	tls() string
+	// kind is the type of the configuration's source.
+	kind() string
 	close() error
 }
 
@@ -36,10 +38,10 @@ func startServers(ctx context.Context, o *Options, dir string, s *screen) (serve
 	switch o.Servers {
 	case "builtin":
 		return startBuiltin(o.Shards)
-	case "mysql":
-		return startMySQL(ctx, o.Shards, dir, s)
+	case "mysql", "mariadb":
+		return startReal(ctx, o.Servers, o.Shards, dir, s)
 	}
-	return nil, &UsageError{fmt.Sprintf("--servers %q: use builtin or mysql", o.Servers)}
+	return nil, &UsageError{fmt.Sprintf("--servers %q: use builtin, mysql or mariadb", o.Servers)}
 }
 
 // UsageError says that an option is wrong.
@@ -94,6 +96,8 @@ func (b *builtin) shards() []shardServer {
 }
 
 func (b *builtin) tls() string { return "disable" }
+
+func (b *builtin) kind() string { return "mysql" }
 
 func (b *builtin) close() error {
 	var errs []error

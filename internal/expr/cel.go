@@ -24,6 +24,8 @@ type program struct {
 	// vals are the leaves' values of the row at hand.
 	vals []ref.Val
 	buf  []byte
+	// doc is the document in a text column.
+	doc []byte
 }
 
 // callName names the function of each operator in the CEL environment.
@@ -166,12 +168,14 @@ func (p *program) load(leaf *node, row change.Row) (value, error) {
 		return nil, &fault{msg: err.Error(), col: p.cols[leaf.col].Name}
 	}
 	p.keep(raw)
-	if p.cols[leaf.col].Type == change.JSON {
-		if raw, err = leaf.path.find(raw); err != nil {
+	kind := p.cols[leaf.col].Type
+	if kind == change.JSON || len(leaf.path) > 0 {
+		if raw, p.doc, err = leaf.path.findIn(kind, raw, keepBuffer(p.doc)); err != nil {
 			return nil, &fault{msg: err.Error(), col: p.cols[leaf.col].Name}
 		}
+		kind = change.JSON
 	}
-	v, err := loadCell(p.cols[leaf.col].Type, raw)
+	v, err := loadCell(kind, raw)
 	if err != nil {
 		return nil, &fault{msg: err.Error(), col: p.cols[leaf.col].Name}
 	}

@@ -89,7 +89,7 @@ func (c *checker) number(n *node, x num) *node {
 	return n
 }
 
-// leaf resolves a column, or a path into a JSON column.
+// leaf resolves a column, or a path into a column that holds JSON.
 func (c *checker) leaf(e ast.Expr) (*node, error) {
 	var steps path
 	base := e
@@ -123,8 +123,13 @@ func (c *checker) leaf(e ast.Expr) (*node, error) {
 	}
 	n.typ = typeOfColumn(&c.cols[n.col])
 	if len(steps) > 0 {
+		// Text without a character set is of our own making: a mask's, a
+		// capture's.
+		if col := &c.cols[n.col]; col.Type == change.Text && col.Charset != "" {
+			n.typ = typeOfColumn(&change.Column{Type: change.JSON})
+		}
 		if n.typ.kind != kindJSON {
-			return nil, c.fail(base, "", "column %s is %s: only a JSON column has members", c.cols[n.col].Name, n.typ)
+			return nil, c.fail(base, "", "column %s is %s: only a JSON column, or text that holds JSON, has members", c.cols[n.col].Name, n.typ)
 		}
 		n.typ.nullable = true
 	}
@@ -163,7 +168,7 @@ func (c *checker) columnName(e ast.Expr) (string, error) {
 		}
 		return "", c.fail(e, "", `col takes the name of a column in quotes: col("order-id")`)
 	}
-	return "", c.fail(e, "", "a path begins with a JSON column")
+	return "", c.fail(e, "", "a path begins with a column that holds JSON")
 }
 
 func (c *checker) columnIndex(name string) int {

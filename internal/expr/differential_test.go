@@ -29,15 +29,15 @@ func (g generator) comparison() string {
 	eq := g.pick("==", "!=")
 	switch g.IntN(12) {
 	case 0, 1:
-		return g.pick("id", "uid", "fine", "amount", "ratio", "qty", "payload.n", "payload.a.b") + o + g.number()
+		return g.pick("id", "uid", "fine", "amount", "ratio", "qty", "payload.n", "doc.n", "payload.a.b") + o + g.number()
 	case 2, 3:
-		return g.pick("city", "status", "payload.n", "payload.a[1]") + o + g.text()
+		return g.pick("city", "status", "payload.n", "doc.n", "payload.a[1]") + o + g.text()
 	case 4:
 		return fmt.Sprintf("%s in [%s, %s, %s]", g.pick("amount", "id", "ratio", "payload.n"), g.number(), g.pick("null", g.number()), g.number())
 	case 5:
 		return fmt.Sprintf("%s in [%s, %s, %s]", g.pick("city", "status", "payload.n"), g.text(), g.pick("null", g.text()), g.text())
 	case 6:
-		return g.pick("id", "city", "payload", "payload.a.b", "payload.n", "flag", "spot") + eq + "null"
+		return g.pick("id", "city", "payload", "payload.a.b", "payload.n", "doc.n", "doc", "flag", "spot") + eq + "null"
 	case 7:
 		return g.pick("city", "status", "payload.n") + "." + g.pick("startsWith", "endsWith", "contains", "matches") + "(" + g.pick("'P'", "'a'", "''", "'42'") + ")"
 	case 8:
@@ -76,6 +76,7 @@ func (g generator) row() *Texts {
 		"status", g.pick("null", `"paid"`, `"test"`, `""`),
 		"city", g.pick("null", `"Pune"`, `"a\"b"`, `"é\n"`, `"\u00e9\n"`, `""`),
 		"payload", g.pick("null", `{"n":`+n+`}`, `{"a":{"b":`+n+`},"n": `+n+`}`, `{"a":[0, `+n+`]}`, `[]`, `null`, `"x"`),
+		"doc", g.pick("null", string(AppendQuoted(nil, []byte(`{"n": `+n+`}`))), `"{\"n\": [}"`, `"n"`),
 		"flag", g.pick("null", "true", "false"),
 		"made", g.pick("null", `"0000-00-00 00:00:00.000"`, `"2026-11-20 10:10:10.123"`, `"2026-11-20 00:00:00.000"`),
 		"took", g.pick("null", `"-01:00:00.000"`, `"838:59:59.000"`),

@@ -5,7 +5,8 @@
 // SQL where the two differ.
 //
 //	columns      status, Status (no matter the case), col("order-id")
-//	JSON paths   payload.ship.city, items[0].sku, payload["a key"]; nowhere, or null: NULL
+//	JSON paths   payload.ship.city, items[0].sku, payload["a key"]; nowhere, or null: NULL;
+//	             into a JSON column, or text that holds JSON (as MariaDB's JSON is); other text: NULL
 //	constants    42, 12.50, 18446744073709551615 (exact), 'text', b'bytes', true, null
 //	tests        == != < <= > >=, x in [1, 2], x == null, x != null, has(payload.a)
 //	logic        && || ! and a ? b : c

@@ -136,7 +136,8 @@ type Value struct {
 	// leaf is set when the expression is a column or a path and nothing else.
 	leaf *node
 	run  *program
-	buf  []byte
+	// buf holds a cell, plain the document in one of text.
+	buf, plain []byte
 }
 
 // CompileValue compiles an expression that gives a value. What is wrong with
@@ -195,7 +196,8 @@ func (v *Value) appendLeaf(dst []byte, row change.Row) ([]byte, error) {
 	if row.State(v.leaf.col) == change.Null {
 		return append(dst, "null"...), nil
 	}
-	if v.cols[v.leaf.col].Type != change.JSON {
+	kind := v.cols[v.leaf.col].Type
+	if kind != change.JSON && len(v.leaf.path) == 0 {
 		out, err := row.AppendJSON(dst, v.leaf.col)
 		if err != nil {
 			return dst, v.wrap(err)
@@ -210,7 +212,8 @@ func (v *Value) appendLeaf(dst []byte, row change.Row) ([]byte, error) {
 	if len(v.leaf.path) == 0 {
 		return AppendQuoted(dst, doc), nil
 	}
-	raw, err := v.leaf.path.find(doc)
+	raw, plain, err := v.leaf.path.findIn(kind, doc, v.plain)
+	v.plain = keepBuffer(plain)
 	switch {
 	case err != nil:
 		return dst, v.wrap(err)

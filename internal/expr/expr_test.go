@@ -28,6 +28,7 @@ var testColumns = []change.Column{
 	{Name: "order-id", Type: change.Int, Bits: 32},
 	{Name: "qty", Type: change.Int, Bits: 32},
 	{Name: "fine", Type: change.Decimal, Precision: 65, Scale: 30, Nullable: true},
+	{Name: "doc", Type: change.Text, Charset: "utf8mb4", Nullable: true},
 }
 
 // testRow is a row of testColumns with the given cells changed.
@@ -38,6 +39,7 @@ func testRow(cells ...string) *Texts {
 		[]byte(`"2026-11-20"`), []byte(`"2026-11-20 10:10:10.123"`), []byte(`"2026-11-20T10:10:10.123Z"`), []byte(`"-12:30:00.500"`),
 		[]byte(`"aGVsbG8="`), []byte(`true`), []byte(`{"srid":0,"wkb":""}`), []byte(`7`), []byte(`3`),
 		[]byte(`99999999999999999999999999999999999.999999999999999999999999999999`),
+		[]byte(`"{\"ship\": {\"city\" :\n\"Pune\"}, \"n\": 12.50, \"q\": \"a\\\"b\", \"none\": null}"`),
 	}
 	for i := 0; i < len(cells); i += 2 {
 		for c := range testColumns {
@@ -121,6 +123,11 @@ func TestPredicate_Truth(t *testing.T) {
 		{`payload.ok == true`, nil, isTrue}, {`payload.none == null`, nil, isTrue}, {`payload.nope == null`, nil, isTrue},
 		{`payload.ship == null`, nil, isFalse}, {`has(payload.ship.city)`, nil, isTrue}, {`has(payload.none)`, nil, isFalse},
 		{`payload == null`, null, isTrue}, {`payload == null`, nil, isFalse}, {`payload == null`, []string{"payload", "null "}, isTrue},
+		{`doc.ship.city == 'Pune'`, nil, isTrue}, {`doc.n > 12`, nil, isTrue}, {`doc.q == 'a"b'`, nil, isTrue}, {`doc.none == null`, nil, isTrue},
+		{`doc.ship == null`, nil, isFalse}, {`doc.ship.zip == 1`, nil, isUnknown}, {`doc.ship.city == lower('PUNE')`, nil, isFalse},
+		{`doc.a == null`, []string{"doc", `"no JSON"`}, isTrue}, {`doc.a == null`, []string{"doc", `"{\"a\": nonsense}"`}, isTrue},
+		{`doc.a == null`, []string{"doc", `"{\"a\": [1,}"`}, isTrue}, {`doc.a == 1`, []string{"doc", "null"}, isUnknown},
+		{`lower(doc.a) == 'x'`, []string{"doc", `"{\"a\":tru}"`}, isUnknown},
 		{`payload.ship.city == 'x'`, null, isUnknown}, {`payload.city.x == 'x'`, []string{"payload", `{"city":"a"}`}, isUnknown},
 		// A JSON value of another type: neither equal nor ordered.
 		{`payload.ship.zip == '411001'`, nil, isFalse}, {`payload.ship.zip != '411001'`, nil, isTrue}, {`payload.ship.zip < 'a'`, nil, isUnknown},
@@ -178,6 +185,7 @@ func TestValue_TextAndColumn(t *testing.T) {
 		{`payload.ship.zip`, `"411001"`, "text null"},
 		{`payload.items[0]`, `"{\"sku\": \"a\", \"price\": \"12.50\", \"qty\": 2}"`, "text null"},
 		{`payload.ok`, `"true"`, "text null"},
+		{`doc.ship.city`, `"Pune"`, "text null"}, {`doc.n`, `"12.50"`, "text null"}, {`doc.ship.zip`, `null`, "text null"},
 		{`payload.none`, `null`, "text null"},
 		{`amount * qty`, `37.50`, "decimal(22,2) null"},
 		{`qty + 1`, `4`, "int64"},

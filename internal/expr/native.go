@@ -163,7 +163,7 @@ func (b *nativeBuilder) leaf(n *node) test {
 
 // cell builds the test of a column or path against constants.
 func (b *nativeBuilder) cell(leaf *node, o op, consts []*node) test {
-	t := &cellTest{op: o, col: leaf.col, path: leaf.path, name: b.cols[leaf.col].Name, kind: leaf.typ.kind}
+	t := &cellTest{op: o, col: leaf.col, path: leaf.path, name: b.cols[leaf.col].Name, kind: leaf.typ.kind, column: b.cols[leaf.col].Type}
 	t.time = leaf.typ.temporal
 	for _, c := range consts {
 		k := constant{}

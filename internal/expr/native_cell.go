@@ -16,8 +16,7 @@ type constant struct {
 	truth bool
 }
 
-// cellTest compares one column, or one path into a JSON column, with
-// constants: the JSON text of the cell is never made a value.
+// cellTest compares one column, or one path into a document, with constants: the JSON text of the cell is never made a value.
 type cellTest struct {
 	op   op
 	col  int
@@ -25,6 +24,8 @@ type cellTest struct {
 	name string
 	kind kind
 	time change.Type
+	// column is the column's own type.
+	column change.Type
 
 	consts []constant
 	// texts are the constants of a long list of texts.
@@ -34,6 +35,8 @@ type cellTest struct {
 
 	// buf holds the cell, plain its text when something in it is escaped.
 	buf, plain []byte
+	// doc is the document in a text column.
+	doc []byte
 }
 
 // manyTexts is from where on a list of texts is looked up by hash.
@@ -64,7 +67,7 @@ func (t *cellTest) read(row change.Row) ([]byte, error) {
 	}
 	t.buf = keepBuffer(raw)
 	if t.kind == kindJSON {
-		raw, err = t.path.find(raw)
+		raw, t.doc, err = t.path.findIn(t.column, raw, keepBuffer(t.doc))
 	} else if len(raw) == 0 {
 		err = errCell
 	}

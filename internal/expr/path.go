@@ -2,7 +2,10 @@ package expr
 
 import (
 	"bytes"
+	"encoding/json"
 	"strconv"
+
+	"tailwater/change"
 )
 
 // step is one step of a path: a member of an object, or an element of an array
@@ -255,6 +258,26 @@ func skipValue(doc []byte, at int) (int, error) {
 // isScalarByte reports whether c may stand in a number, true, false or null.
 func isScalarByte(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c == '-' || c == '+' || c == '.' || c == 'E'
+}
+
+// findIn returns what the path finds in a cell: of a JSON column, or of a text
+// column, whose content may be JSON. Text that is not leads nowhere. buf is
+// what a text is unquoted into; it is returned for the next cell.
+func (p path) findIn(t change.Type, cell, buf []byte) (raw, kept []byte, err error) {
+	if t != change.Text {
+		raw, err = p.find(cell)
+		return raw, buf, err
+	}
+	doc, buf, err := unquote(cell, buf)
+	if err != nil {
+		return nil, buf, errCell
+	}
+	if !json.Valid(doc) {
+		// A path walks over what it does not need without proving anything.
+		return nil, buf, nil
+	}
+	raw, err = p.find(doc)
+	return raw, buf, err
 }
 
 func indexByte(b []byte, c byte) int { return bytes.IndexByte(b, c) }

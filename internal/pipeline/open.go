@@ -205,7 +205,7 @@ func (p *Pipeline) viewsOf(source string) (*viewSet, error) {
 func (p *Pipeline) shard(src *config.ResolvedSource, s config.Shard, views *viewSet) (*shard, error) {
 	o := binlog.Options{
 		Shard: s.ID, User: s.User, Password: s.Password.Reveal(), ServerID: s.ServerID,
-		Position: binlog.PositionMode(src.Position), Start: src.Start.String(), Heartbeat: src.Heartbeat.Every,
+		Flavor: binlog.Flavor(src.Type), Position: binlog.PositionMode(src.Position), Start: src.Start.String(), Heartbeat: src.Heartbeat.Every,
 		ReadTimeout: src.ReadTimeout, ConnectTimeout: src.Timeout, Filter: views.follows(s.ID),
 		FollowsDatabase: views.followsDatabase, Logger: p.logger,
 	}

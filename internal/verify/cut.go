@@ -10,8 +10,12 @@ import (
 
 // place is what a server had executed at one moment.
 type place struct {
+	// gtids is MySQL's gtid_executed or MariaDB's gtid_binlog_state.
 	gtids, uuid string
 	file, pos   string
+	// end is MariaDB's gtid_binlog_pos.
+	end     string
+	mariadb bool
 }
 
 // cut is the place in a shard's history at which its snapshot stands: behind
@@ -19,6 +23,9 @@ type place struct {
 // be in it.
 type cut struct {
 	before, after *binlog.GTIDSet
+	// MariaDB's, in place of the sets.
+	stateBefore, stateAfter *binlog.DomainState
+	end                     *binlog.DomainPosition
 	// where a server has no GTIDs: the ends of its log.
 	fileBefore, fileAfter filePos
 	byFile                bool
@@ -72,11 +79,13 @@ func (a filePos) less(b filePos) bool {
 func newCut(before, after place) (cut, error) {
 	var c cut
 	var err error
-	if c.before, err = binlog.ParseGTIDSet(before.gtids); err != nil {
-		return c, fmt.Errorf("read gtid_executed: %w", err)
+	if after.mariadb {
+		err = c.domains(before, after)
+	} else {
+		err = c.sets(before, after)
 	}
-	if c.after, err = binlog.ParseGTIDSet(after.gtids); err != nil {
-		return c, fmt.Errorf("read gtid_executed: %w", err)
+	if err != nil {
+		return c, err
 	}
 	c.byFile = after.gtids == ""
 	if after.file == "" {
@@ -88,6 +97,31 @@ func newCut(before, after place) (cut, error) {
 	}
 	c.fileAfter, err = parseFilePos(after.file, after.pos)
 	return c, err
+}
+
+// sets reads what MySQL has executed.
+func (c *cut) sets(before, after place) (err error) {
+	if c.before, err = binlog.ParseGTIDSet(before.gtids); err == nil {
+		c.after, err = binlog.ParseGTIDSet(after.gtids)
+	}
+	if err != nil {
+		return fmt.Errorf("read gtid_executed: %w", err)
+	}
+	return nil
+}
+
+// domains reads what MariaDB has logged.
+func (c *cut) domains(before, after place) (err error) {
+	if c.stateBefore, err = binlog.ParseDomainState(before.gtids); err == nil {
+		c.stateAfter, err = binlog.ParseDomainState(after.gtids)
+	}
+	if err == nil {
+		c.end, err = binlog.ParseDomainPosition(after.end)
+	}
+	if err != nil {
+		return fmt.Errorf("read gtid_binlog_state: %w", err)
+	}
+	return nil
 }
 
 // side returns on which side a transaction lies: a GTID, or file:pos of its start.
@@ -119,6 +153,18 @@ func (c *cut) decide(txid string) (side, error) {
 		}
 		return beyond, nil
 	}
+	if c.stateAfter != nil {
+		g, err := binlog.ParseDomainGTID(txid)
+		switch {
+		case err != nil:
+			return beyond, err
+		case c.stateBefore.Holds(g):
+			return inside, nil
+		case c.stateAfter.Holds(g):
+			return between, nil
+		}
+		return beyond, nil
+	}
 	one, err := binlog.ParseGTIDSet(txid)
 	if err != nil || one.IsEmpty() {
 		return beyond, fmt.Errorf("transaction %q is no GTID", txid)
@@ -139,7 +185,12 @@ func (c *cut) reached(source []byte) (missing string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if !c.byFile && p.GTID != nil {
+	if c.end != nil && p.Domains != nil {
+		if p.Domains.Equal(c.end) {
+			return "", nil
+		}
+		// Behind it is another place too: the files tell.
+	} else if !c.byFile && p.GTID != nil {
 		if p.GTID.ContainsSet(c.after) {
 			return "", nil
 		}

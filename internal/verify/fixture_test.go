@@ -29,6 +29,8 @@ type fixture struct {
 	done     chan error
 	// partitions of each topic; 0 is 3.
 	partitions int
+	// flavor is the type of the source; empty is mysql.
+	flavor string
 }
 
 // views are the views of the shop's configuration, unless a test has its own.
@@ -108,6 +110,7 @@ name: test
 state: { dir: state }
 sources:
   shop:
+    type: %s
     server_id: 5400-5499
     heartbeat: { every: 200ms }
     connect: { tls: disable, retry: { min: 100ms, max: 1s } }
@@ -117,7 +120,7 @@ sources:
 stream: { partitions: %d }
 http: { listen: "127.0.0.1:0" }
 limits: { memory: 128MiB }
-`, shards, views, cmp.Or(f.partitions, 3))
+`, cmp.Or(f.flavor, "mysql"), shards, views, cmp.Or(f.partitions, 3))
 	c, findings := config.Parse(filepath.Join(f.dir, "tailwater.yaml"), []byte(text), nil)
 	if c == nil {
 		f.t.Fatalf("the configuration has errors:\n%s", findings)

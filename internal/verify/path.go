@@ -70,11 +70,10 @@ func (p path) find(doc string) (cell, error) {
 			if raw[0] != '{' {
 				return null, nil
 			}
-			var object map[string]json.RawMessage
-			if err := json.Unmarshal(raw, &object); err != nil {
+			var err error
+			if raw, err = member(raw, step); err != nil {
 				return null, fmt.Errorf("read JSON path: %w", err)
 			}
-			raw = object[step]
 		case int:
 			if raw[0] != '[' {
 				return null, nil
@@ -93,4 +92,27 @@ func (p path) find(doc string) (cell, error) {
 		}
 	}
 	return plainJSON(bytes.TrimSpace(raw))
+}
+
+// member returns the first member of an object with that name, or nil. MySQL
+// keeps one only; text may have several.
+func member(object json.RawMessage, name string) (json.RawMessage, error) {
+	d := json.NewDecoder(bytes.NewReader(object))
+	if _, err := d.Token(); err != nil {
+		return nil, err
+	}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, err
+		}
+		if key == name {
+			return value, nil
+		}
+	}
+	return nil, nil
 }

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,6 +48,12 @@ type sourceColumn struct {
 	hidden bool
 }
 
+// holdsJSON reports whether a path may lead into the column: JSON, or text of
+// the server's, in which MariaDB keeps JSON.
+func (c *sourceColumn) holdsJSON() bool {
+	return c.Type == change.JSON || c.Type == change.Text && c.Charset != ""
+}
+
 // output is a column of the view.
 type output struct {
 	change.Column
@@ -87,6 +94,9 @@ func (p *projection) addSource(captures map[string]string) {
 			if change.EqualFold(name, c.Name) {
 				c.mask = &m
 				c.Column = change.Column{Name: c.Name, Type: change.Text, Nullable: c.Nullable}
+				if m.Kind == "truncate" {
+					c.Charset = c.raw.Charset
+				}
 			}
 		}
 		if c.hidden = c.mask != nil && c.mask.Kind == "drop"; !c.hidden {
@@ -159,7 +169,7 @@ func (p *projection) addOutput(name, text string) error {
 	o := output{copied: p.find(text)}
 	if o.copied >= 0 {
 		o.Column, o.secret = p.source[o.copied].Column, p.source[o.copied].mask != nil
-	} else if column, way, ok := parsePath(text); ok && p.find(column) >= 0 && p.source[p.find(column)].Type == change.JSON {
+	} else if column, way, ok := parsePath(text); ok && p.find(column) >= 0 && p.source[p.find(column)].holdsJSON() {
 		i := p.find(column)
 		o.copied, o.path, o.secret = i, way, p.source[i].mask != nil
 		o.Column = change.Column{Type: change.Text, Nullable: true}
@@ -313,6 +323,9 @@ func (p *projection) eval(o *output) (cell, error) {
 	v := p.row[o.copied]
 	if o.path == nil || v.null {
 		return v, nil
+	}
+	if p.source[o.copied].Type == change.Text && !json.Valid([]byte(v.text)) {
+		return null, nil
 	}
 	return o.path.find(v.text)
 }

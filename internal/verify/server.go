@@ -54,6 +54,7 @@ type server struct {
 	shard config.Shard
 	// earliest says that the stream has every row of the shard.
 	earliest bool
+	mariadb  bool
 	db       *sql.DB
 	conn     *sql.Conn
 	cut      cut
@@ -95,7 +96,7 @@ func connect(ctx context.Context, src *config.ResolvedSource, s config.Shard) (*
 	if err != nil {
 		return nil, fmt.Errorf("connect to shard %s: %w", s.ID, err)
 	}
-	out := &server{shard: s, earliest: src.Start.Mode == "earliest", db: sql.OpenDB(connector)}
+	out := &server{shard: s, earliest: src.Start.Mode == "earliest", mariadb: src.Type == "mariadb", db: sql.OpenDB(connector)}
 	out.db.SetMaxOpenConns(1)
 	if out.conn, err = out.db.Conn(ctx); err != nil {
 		return nil, errors.Join(&UnreachableError{fmt.Sprintf("shard %s at %s cannot be reached", s.ID, s.Addr), err}, out.close())
@@ -132,7 +133,7 @@ func (s *server) snapshot(ctx context.Context, wanted func(database, name string
 	}
 	// A table that changes its shape behind the snapshot cannot be read in it
 	// any more, so the shapes are read after it.
-	s.tables, err = readTables(ctx, s.conn, wanted)
+	s.tables, err = readTables(ctx, s.conn, s.mariadb, wanted)
 	if err != nil {
 		return fmt.Errorf("shard %s: %w", s.shard.ID, err)
 	}
@@ -148,11 +149,15 @@ func (s *server) release(ctx context.Context) error {
 
 // executed reads which transactions the server has executed.
 func (s *server) executed(ctx context.Context) (place, error) {
-	rows, err := query(ctx, s.conn, "SELECT @@gtid_executed, @@server_uuid")
-	if err != nil || len(rows) != 1 {
-		return place{}, fmt.Errorf("shard %s: read gtid_executed: %w", s.shard.ID, err)
+	text := "SELECT @@gtid_executed, @@server_uuid, ''"
+	if s.mariadb {
+		text = "SELECT @@gtid_binlog_state, @@server_id, @@gtid_binlog_pos"
 	}
-	p := place{gtids: rows[0][0].text, uuid: rows[0][1].text}
+	rows, err := query(ctx, s.conn, text)
+	if err != nil || len(rows) != 1 {
+		return place{}, fmt.Errorf("shard %s: read what the server has executed: %w", s.shard.ID, err)
+	}
+	p := place{gtids: rows[0][0].text, uuid: rows[0][1].text, end: rows[0][2].text, mariadb: s.mariadb}
 	rows, err = query(ctx, s.conn, "SHOW BINARY LOG STATUS")
 	if err != nil {
 		rows, err = query(ctx, s.conn, "SHOW MASTER STATUS")

@@ -2,7 +2,9 @@ package verify
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -23,6 +25,9 @@ func (t *table) ordered() bool {
 	for _, i := range t.key {
 		switch t.columns[i].Type {
 		case change.Int, change.Uint, change.Text, change.Bytes, change.Date, change.DateTime, change.Timestamp, change.Year:
+			if t.columns[i].Type == change.Bytes && t.columns[i].Charset != "" {
+				return false
+			}
 		default:
 			return false
 		}
@@ -35,7 +40,7 @@ const systemSchemas = "'mysql', 'information_schema', 'performance_schema', 'sys
 
 // readTables describes every table of a server for which wanted is true, in
 // the order of their names.
-func readTables(ctx context.Context, q querier, wanted func(database, name string) bool) ([]*table, error) {
+func readTables(ctx context.Context, q querier, mariadb bool, wanted func(database, name string) bool) ([]*table, error) {
 	rows, err := query(ctx, q, "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.tables WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA NOT IN ("+systemSchemas+")")
 	if err != nil {
 		return nil, fmt.Errorf("list tables: %w", err)
@@ -49,6 +54,11 @@ func readTables(ctx context.Context, q querier, wanted func(database, name strin
 		if err := t.read(ctx, q); err != nil {
 			return nil, fmt.Errorf("describe table %s.%s: %w", t.database, t.name, err)
 		}
+		for i := range t.columns {
+			if c := &t.columns[i]; mariadb && c.Type == change.Vector {
+				c.Type = change.Bytes // so it logs them
+			}
+		}
 		out = append(out, t)
 	}
 	slices.SortFunc(out, func(a, b *table) int {
@@ -60,7 +70,7 @@ func readTables(ctx context.Context, q querier, wanted func(database, name strin
 // read fills in columns and key.
 func (t *table) read(ctx context.Context, q querier) error {
 	where := " WHERE TABLE_SCHEMA = " + literal(t.database) + " AND TABLE_NAME = " + literal(t.name)
-	rows, err := query(ctx, q, "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, CHARACTER_MAXIMUM_LENGTH FROM information_schema.columns"+where+" ORDER BY ORDINAL_POSITION")
+	rows, err := query(ctx, q, "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, CHARACTER_MAXIMUM_LENGTH, CHARACTER_SET_NAME FROM information_schema.columns"+where+" ORDER BY ORDINAL_POSITION")
 	if err != nil {
 		return err
 	}
@@ -102,6 +112,22 @@ var plainTypes = map[string]change.Type{
 	"multipolygon": change.Geometry, "geomcollection": change.Geometry, "geometrycollection": change.Geometry,
 }
 
+// nativeBytes are MariaDB's types that are bytes in the binary log and text to
+// a client, and how the one is made of the other. A column has the name of its
+// type in place of a character set.
+var nativeBytes = map[string]func(text string) ([]byte, error){
+	"uuid": func(text string) ([]byte, error) { return hex.DecodeString(strings.ReplaceAll(text, "-", "")) },
+	"inet4": func(text string) ([]byte, error) {
+		a, err := netip.ParseAddr(text)
+		return a.AsSlice(), err
+	},
+	"inet6": func(text string) ([]byte, error) {
+		a, err := netip.ParseAddr(text)
+		b := a.As16()
+		return b[:], err
+	},
+}
+
 // describe makes a column of a row of information_schema.columns.
 func describe(r []cell) (change.Column, error) {
 	dataType, columnType := strings.ToLower(r[1].text), strings.ToLower(r[2].text)
@@ -111,6 +137,10 @@ func describe(r []cell) (change.Column, error) {
 		if strings.Contains(columnType, "unsigned") {
 			c.Type = change.Uint
 		}
+		return c, nil
+	}
+	if _, ok := nativeBytes[dataType]; ok {
+		c.Type, c.Charset = change.Bytes, dataType
 		return c, nil
 	}
 	t, ok := plainTypes[dataType]
@@ -128,7 +158,7 @@ func describe(r []cell) (change.Column, error) {
 	case change.Enum, change.Set:
 		c.Members = members(r[2].text)
 	case change.Text, change.Bytes:
-		c.Length = number(r[7])
+		c.Length, c.Charset = number(r[7]), r[8].text
 	}
 	return c, nil
 }

@@ -181,6 +181,12 @@ func fromServer(c *change.Column, v any) (cell, error) {
 func fromBytes(c *change.Column, b []byte) (cell, error) {
 	switch c.Type {
 	case change.Bytes:
+		if native := nativeBytes[c.Charset]; native != nil {
+			var err error
+			if b, err = native(string(b)); err != nil {
+				return null, fmt.Errorf("column %s: read %s: %w", c.Name, c.Charset, err)
+			}
+		}
 		return cell{text: base64.StdEncoding.EncodeToString(b)}, nil
 	case change.Bit:
 		var word [8]byte

@@ -38,7 +38,7 @@ func TestCompile_Mistakes(t *testing.T) {
 		}, nil, `where: compile expression "user_id > 1": offset 8: text cannot be compared with int (write it in quotes, or int(...) around the text)`},
 		{"path into a masked document", func(d *Definition) {
 			d.Select, d.Masking = []Item{{Name: "c", Expr: "payload.c"}}, map[string]Mask{"payload": {Kind: "hash", Salt: salt}}
-		}, nil, `select.c: compile expression "payload.c": offset 0: column payload is text: only a JSON column has members`},
+		}, nil, `select.c: compile expression "payload.c": offset 0: column payload is text: only a JSON column, or text that holds JSON, has members`},
 		{"mask of an unknown column", func(d *Definition) { d.Masking = map[string]Mask{"e_mail": {Kind: "drop"}} }, nil, `masking.e_mail: the table has no column "e_mail" (did you mean "email"?)`},
 		{"mask twice", func(d *Definition) { d.Masking = map[string]Mask{"email": {Kind: "drop"}, "Email": {Kind: "drop"}} }, nil, `masking.email: the column is masked twice`},
 		{"mask without salt", func(d *Definition) { d.Masking = map[string]Mask{"email": {Kind: "hash"}} }, nil, `masking.email: hash needs a salt: without a secret the values can be guessed`},

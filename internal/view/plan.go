@@ -127,7 +127,7 @@ func (p *Plan) images(c *Change) (before, after bool, err error) {
 func (p *Plan) take(row change.Row, m *image) (bool, error) {
 	for _, i := range p.needs {
 		if row.State(i) == change.Absent {
-			return false, fmt.Errorf("table %s.%s: a row image has no column %s: the session that wrote it used a smaller binlog_row_image; set binlog_row_image=FULL on the server and in every session", p.table.Database, p.table.Name, p.table.Columns[i].Name)
+			return false, fmt.Errorf("table %s.%s: a row image has no column %s: the session that wrote it used a smaller binlog_row_image (set it to FULL on the server and in every session), or the column is a generated one of MariaDB, which leaves them out of updates and deletes (take it out of the view, by select or masking: drop)", p.table.Database, p.table.Name, p.table.Columns[i].Name)
 		}
 	}
 	p.src.row = row

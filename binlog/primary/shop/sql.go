@@ -12,13 +12,23 @@ import (
 // savepointName is the name of every savepoint; a later one replaces it.
 const savepointName = "shop"
 
-// TxSQL renders a transaction as statements for a real server, in a session
-// whose time_zone is '+00:00' and whose sql_mode keeps backslash escapes. The
-// first one back-dates the commit: original_commit_timestamp needs the privilege
-// SESSION_VARIABLES_ADMIN or better.
+// TxSQL renders a transaction as statements for a real MySQL server, in a
+// session whose time_zone is '+00:00' and whose sql_mode keeps backslash
+// escapes. The first one back-dates the commit: original_commit_timestamp needs
+// the privilege SESSION_VARIABLES_ADMIN or better.
 func TxSQL(tx *Tx) []string {
+	return txSQL(tx, fmt.Sprintf("SET SESSION original_commit_timestamp = %d", tx.CommitMicros))
+}
+
+// MariaDBTxSQL is TxSQL for MariaDB, which back-dates by the session's clock
+// and logs whole seconds of it.
+func MariaDBTxSQL(tx *Tx) []string {
+	return txSQL(tx, fmt.Sprintf("SET SESSION timestamp = %d.%06d", tx.CommitMicros/1e6, tx.CommitMicros%1e6))
+}
+
+func txSQL(tx *Tx, date string) []string {
 	out := make([]string, 0, len(tx.Ops)+3)
-	out = append(out, fmt.Sprintf("SET SESSION original_commit_timestamp = %d", tx.CommitMicros), "START TRANSACTION")
+	out = append(out, date, "START TRANSACTION")
 	for i := range tx.Ops {
 		out = append(out, SQL(&tx.Ops[i]))
 	}

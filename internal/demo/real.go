@@ -20,15 +20,17 @@ import (
 	"tailwater/binlog/primary/shop"
 )
 
-// realServers are MySQL servers that deploy/dev starts.
+// realServers are MySQL or MariaDB servers that deploy/dev starts.
 type realServers struct {
-	scripts string
-	dir     string
-	list    []startedServer
-	open    []*sqlTarget
+	// flavor is mysql or mariadb, label what people call it.
+	flavor, label string
+	scripts       string
+	dir           string
+	list          []startedServer
+	open          []*sqlTarget
 }
 
-// startedServer is a line of mysql-start.
+// startedServer is a line of mysql-start or mariadb-start.
 type startedServer struct {
 	Port         int    `json:"port"`
 	DSN          string `json:"dsn"`
@@ -37,46 +39,49 @@ type startedServer struct {
 	Version      string `json:"version"`
 }
 
-// startMySQL starts n servers below dir and connects to each.
-func startMySQL(ctx context.Context, n int, dir string, s *screen) (servers, error) {
-	scripts, err := findScripts()
+// startReal starts n servers below dir and connects to each.
+func startReal(ctx context.Context, flavor string, n int, dir string, s *screen) (servers, error) {
+	scripts, err := findScripts(flavor)
 	if err != nil {
 		return nil, err
 	}
-	r := &realServers{scripts: scripts, dir: filepath.Join(dir, "mysql")}
-	s.say("mysql", fmt.Sprintf("starting %d real servers; the first time their packages are fetched and unpacked, which takes a minute", n))
-	cmd := exec.CommandContext(ctx, filepath.Join(scripts, "mysql-start"),
+	r := &realServers{flavor: flavor, label: labels[flavor], scripts: scripts, dir: filepath.Join(dir, flavor)}
+	s.say(flavor, fmt.Sprintf("starting %d real servers; the first time their packages are fetched and unpacked, which takes a minute", n))
+	cmd := exec.CommandContext(ctx, filepath.Join(scripts, flavor+"-start"),
 		"--shards", strconv.Itoa(n), "--dir", r.dir, "--owner", strconv.Itoa(os.Getpid()))
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, s.w
 	if err := cmd.Run(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start MySQL servers: %w", err), r.close())
+		return nil, errors.Join(fmt.Errorf("start %s servers: %w", r.label, err), r.close())
 	}
 	lines := bufio.NewScanner(&out)
 	for lines.Scan() {
 		var line startedServer
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil || line.Port == 0 {
-			return nil, errors.Join(fmt.Errorf("start MySQL servers: unexpected line %q", lines.Text()), r.close())
+			return nil, errors.Join(fmt.Errorf("start %s servers: unexpected line %q", r.label, lines.Text()), r.close())
 		}
 		r.list = append(r.list, line)
 	}
 	for i, line := range r.list {
-		t, err := connect(ctx, line.DSN)
+		t, err := connect(ctx, flavor, line.DSN)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("connect to MySQL server %d: %w", i, err), r.close())
+			return nil, errors.Join(fmt.Errorf("connect to %s server %d: %w", r.label, i, err), r.close())
 		}
 		r.open = append(r.open, t)
 	}
 	if len(r.list) != n {
-		return nil, errors.Join(fmt.Errorf("start MySQL servers: %d of %d came up", len(r.list), n), r.close())
+		return nil, errors.Join(fmt.Errorf("start %s servers: %d of %d came up", r.label, len(r.list), n), r.close())
 	}
-	s.say("mysql", fmt.Sprintf("%d servers, MySQL %s", n, r.list[0].Version))
+	s.say(flavor, fmt.Sprintf("%d servers, %s %s", n, r.label, r.list[0].Version))
 	return r, nil
 }
 
+// labels are what people call the flavors.
+var labels = map[string]string{"mysql": "MySQL", "mariadb": "MariaDB"}
+
 // findScripts looks for deploy/dev from the working directory and from the
 // program upwards.
-func findScripts() (string, error) {
+func findScripts(flavor string) (string, error) {
 	var starts []string
 	if wd, err := os.Getwd(); err == nil {
 		starts = append(starts, wd)
@@ -87,7 +92,7 @@ func findScripts() (string, error) {
 	for _, dir := range starts {
 		for ; ; dir = filepath.Dir(dir) {
 			scripts := filepath.Join(dir, "deploy", "dev")
-			if _, err := os.Stat(filepath.Join(scripts, "mysql-start")); err == nil {
+			if _, err := os.Stat(filepath.Join(scripts, flavor+"-start")); err == nil {
 				return scripts, nil
 			}
 			if dir == filepath.Dir(dir) {
@@ -95,7 +100,7 @@ func findScripts() (string, error) {
 			}
 		}
 	}
-	return "", errors.New("--servers mysql needs deploy/dev/mysql-start of a checkout: run it there, for example with make demo-mysql")
+	return "", fmt.Errorf("--servers %[1]s needs deploy/dev/%[1]s-start of a checkout: run it there, for example with make demo-%[1]s", flavor)
 }
 
 func (r *realServers) ids() []string { return shardIDs(len(r.list)) }
@@ -118,6 +123,8 @@ func (r *realServers) shards() []shardServer {
 
 func (r *realServers) tls() string { return "skip" }
 
+func (r *realServers) kind() string { return r.flavor }
+
 func (r *realServers) close() error {
 	var errs []error
 	for _, t := range r.open {
@@ -126,8 +133,8 @@ func (r *realServers) close() error {
 	if _, err := os.Stat(r.dir); err == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if out, err := exec.CommandContext(ctx, filepath.Join(r.scripts, "mysql-stop"), r.dir).CombinedOutput(); err != nil {
-			errs = append(errs, fmt.Errorf("stop MySQL servers: %w: %s", err, out))
+		if out, err := exec.CommandContext(ctx, filepath.Join(r.scripts, r.flavor+"-stop"), r.dir).CombinedOutput(); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s servers: %w: %s", r.label, err, out))
 		}
 	}
 	return errors.Join(errs...)
@@ -137,11 +144,13 @@ func (r *realServers) close() error {
 type sqlTarget struct {
 	db   *sql.DB
 	conn *sql.Conn
+	// render writes a transaction as the flavor's SQL.
+	render func(*shop.Tx) []string
 }
 
 var _ shop.Target = (*sqlTarget)(nil)
 
-func connect(ctx context.Context, dsn string) (*sqlTarget, error) {
+func connect(ctx context.Context, flavor, dsn string) (*sqlTarget, error) {
 	db, err := sql.Open("mysql", dsn)
 	if err != nil {
 		return nil, err
@@ -150,7 +159,10 @@ func connect(ctx context.Context, dsn string) (*sqlTarget, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	t := &sqlTarget{db: db, conn: conn}
+	t := &sqlTarget{db: db, conn: conn, render: shop.TxSQL}
+	if flavor == "mariadb" {
+		t.render = shop.MariaDBTxSQL
+	}
 	if err := t.exec(ctx, "SET SESSION time_zone = '+00:00'", "SET SESSION sql_mode = 'STRICT_TRANS_TABLES'"); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -178,5 +190,5 @@ func (t *sqlTarget) AddColumn(ctx context.Context, table *encode.Table, c encode
 
 // Apply executes a transaction under its commit time.
 func (t *sqlTarget) Apply(ctx context.Context, tx *shop.Tx) error {
-	return t.exec(ctx, shop.TxSQL(tx)...)
+	return t.exec(ctx, t.render(tx)...)
 }
