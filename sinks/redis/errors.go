@@ -79,6 +79,9 @@ var commands = []string{
 	"+exists", "+type", "+pexpire", "+pttl", "+rename", "+unlink", "+del",
 }
 
+// toPrimary is the way out of being sent to a replica.
+const toPrimary = "set windows.store.url to the primary's address, or windows.store.sentinel, which follows it"
+
 // explain adds what an operator can do about an error of the server.
 func explain(verb string, err error) error {
 	hints := []struct{ prefix, hint string }{
@@ -86,8 +89,8 @@ func explain(verb string, err error) error {
 		{"BUSY", "another script runs; this passes"},
 		{"TRYAGAIN", "a slot is moving; this passes"},
 		{"CLUSTERDOWN", "the cluster misses a primary; this passes when it is back"},
-		{"MASTERDOWN", "the replica lost its primary; give the primary's address"},
-		{"READONLY", "the server is a replica; give the primary's address"},
+		{"MASTERDOWN", "the server is a replica that lost its primary; " + toPrimary},
+		{"READONLY", "the server is a replica; " + toPrimary},
 		{"OOM", "the server is at maxmemory; give it more, or keep windows for a shorter time"},
 		{"MISCONF", "the server cannot save its data; look at its log and disk"},
 		{"NOREPLICAS", "too few replicas are in step; this passes when they are"},
