@@ -79,6 +79,9 @@ var commands = []string{
 	"+exists", "+type", "+pexpire", "+pttl", "+rename", "+unlink", "+del",
 }
 
+// tlsKeys are what to look at when a handshake fails.
+const tlsKeys = "look at windows.store.tls: ca, server_name, and cert and key where the server asks for them"
+
 // toPrimary is the way out of being sent to a replica.
 const toPrimary = "set windows.store.url to the primary's address, or windows.store.sentinel, which follows it"
 
@@ -110,7 +113,8 @@ func explain(verb string, err error) error {
 		{"cluster support disabled", "the server is no cluster; set windows.store.url in place of cluster"},
 		{"all sentinels specified", "no sentinel answers or knows the primary; look at windows.store.sentinel: addresses, master, and its own user and password"},
 		{"first record does not look like a TLS handshake", "the server speaks plain text at this port; use redis://, or leave tls out"},
-		{"certificate", "look at windows.store.tls: ca, server_name, and cert and key where the server asks for them"},
+		{"certificate", tlsKeys},
+		{"remote error: tls", tlsKeys},
 	} {
 		if strings.Contains(text, h.part) {
 			return fmt.Errorf("%s: %w (%s)", verb, err, h.hint)
