@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,4 +89,48 @@ func TestVerify_WindowsBehindSentinelsThatWantCertificates(t *testing.T) {
 	protect := &tls.Config{Certificates: []tls.Certificate{pair}, InsecureSkipVerify: true}
 	inStore(t, fmt.Sprintf("sentinel: { addresses: %s, master: windows }, tls: { ca: %q, cert: %q, key: %q }", addresses(watch), file("ca.crt"), file("client.crt"), file("client.key")),
 		goredis.NewClient(&goredis.Options{Addr: primary.Addr, TLSConfig: protect}))
+}
+
+// The primary of a metric dies while the pipeline writes, and its replica is
+// promoted with whatever it has.
+func TestVerify_WindowsInAClusterWhosePrimaryDies(t *testing.T) {
+	nodes := testenv.RedisCluster(t, 3, 1, "--cluster-replica-validity-factor", "0")
+	f := newFixture(t, 2, storedIn(fmt.Sprintf("cluster: { addresses: %s }", addresses(nodes))))
+	f.start()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- f.workload.Live(ctx) }()
+	flushed := func(more uint64) {
+		t.Helper()
+		before := f.pipeline.Snapshot().Metrics
+		testenv.Wait(t, time.Minute, "every metric to go on", func() error {
+			for i, m := range f.pipeline.Snapshot().Metrics {
+				if m.Error != "" || m.Flushes < before[i].Flushes+more {
+					return fmt.Errorf("metric %s has %d flushes, had %d, and says %q", m.Metric, m.Flushes, before[i].Flushes, m.Error)
+				}
+			}
+			return nil
+		})
+	}
+	flushed(5)
+	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: []string{nodes[0].Addr}})
+	owner, err := client.MasterForKey(ctx, "tw:{changes}:windows")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(nodes, func(s *testenv.Server) bool { return s.Addr == owner.Options().Addr })
+	if at < 0 {
+		t.Fatalf("no node has the address %s", owner.Options().Addr)
+	}
+	client.Close()
+	nodes[at].Kill(t)
+	flushed(5)
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	clean(t, f.verify())
+	f.halt()
+	clean(t, f.verify())
 }

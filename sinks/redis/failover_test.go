@@ -211,18 +211,21 @@ func TestSentinel_AReplicaThatLacksTheNewestIsPromotedUnderLoad(t *testing.T) {
 	dir, trust := certificates(t)
 	for name, c := range map[string]struct {
 		protect   *tls.Config
-		server    func(options ...string) *testenv.Server
-		sentinels func(primary *testenv.Server) []*testenv.Server
+		server    func(t testing.TB, options ...string) *testenv.Server
+		sentinels func(t testing.TB, primary *testenv.Server) []*testenv.Server
 	}{
-		"plain": {nil, func(options ...string) *testenv.Server { return testenv.Redis(t, options...) },
-			func(p *testenv.Server) []*testenv.Server { return testenv.RedisSentinels(t, p, 1) }},
-		"tls": {trust, func(options ...string) *testenv.Server { return testenv.RedisTLS(t, dir, options...) },
-			func(p *testenv.Server) []*testenv.Server { return testenv.RedisSentinelsTLS(t, dir, p, 1) }},
+		"plain": {nil, testenv.Redis,
+			func(t testing.TB, p *testenv.Server) []*testenv.Server { return testenv.RedisSentinels(t, p, 1) }},
+		"tls": {trust, func(t testing.TB, options ...string) *testenv.Server { return testenv.RedisTLS(t, dir, options...) },
+			func(t testing.TB, p *testenv.Server) []*testenv.Server {
+				return testenv.RedisSentinelsTLS(t, dir, p, 1)
+			}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			primary := c.server("--repl-diskless-sync-delay", "0")
-			replica := c.server("--replicaof", primary.Host, fmt.Sprint(primary.Port), "--repl-diskless-sync-delay", "0")
-			watch := c.sentinels(primary)
+			t.Parallel()
+			primary := c.server(t, "--repl-diskless-sync-delay", "0")
+			replica := c.server(t, "--replicaof", primary.Host, fmt.Sprint(primary.Port), "--repl-diskless-sync-delay", "0")
+			watch := c.sentinels(t, primary)
 			f := newFailover(t, Options{Sentinel: &Sentinel{Addresses: addresses(watch), Primary: "windows"}}, c.protect)
 			if p, err := f.store.Preflight(context.Background()); err != nil || len(p.Warnings) != 0 {
 				t.Fatalf("preflight: got %+v, %v", p, err)
