@@ -40,7 +40,7 @@ holds, and the process ends with 0. A second signal stops at once. Whatever
 is not drained is read again at the next start; nothing is lost.
 
 Exit codes: 0 drained, 1 failed, 2 the configuration or a role is wrong, 3 a port or the
-state directory is taken, 130 or 143 stopped by a second signal.`,
+state directory is taken or the lake's bucket refuses, 130 or 143 stopped by a second signal.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.path = "tailwater.yaml"
@@ -105,14 +105,15 @@ func run(ctx context.Context, stderr io.Writer, o runOptions) error {
 	return nil
 }
 
-// environmentCode tells what the machine refused from what failed.
+// environmentCode tells what was refused around the program from what failed.
 func environmentCode(err error) int {
 	var role *pipeline.RoleError
 	if errors.As(err, &role) {
 		return exitUsage
 	}
 	var port *pipeline.PortError
-	if errors.As(err, &port) || errors.Is(err, pipeline.ErrStateInUse) ||
+	var lake *pipeline.LakeError
+	if errors.As(err, &port) || errors.As(err, &lake) || errors.Is(err, pipeline.ErrStateInUse) ||
 		errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.ENOSPC) {
 		return exitEnvironment
 	}

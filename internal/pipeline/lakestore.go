@@ -26,6 +26,17 @@ func OpenLakeStore(ctx context.Context, l *config.ResolvedLake) (objstore.Store,
 // probeTimeout bounds how long a start waits for a bucket that does not answer.
 const probeTimeout = 15 * time.Second
 
+// LakeError says that the place of the lake cannot be used as it is: a bucket
+// that is not there, lets nobody in or would lose rows, or settings of AWS that
+// are wrong. What may pass by itself is none.
+type LakeError struct{ Err error }
+
+// Error is the cause's: it names the bucket, the key and the way out.
+func (e *LakeError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *LakeError) Unwrap() error { return e.Err }
+
 // probeLake refuses a bucket that is not there, lets nobody in or would lose
 // rows. One that does not answer may come back: the readers must not wait for
 // it, and the store itself looks before its first write.
@@ -41,6 +52,9 @@ func probeLake(ctx context.Context, store objstore.Store, logger *slog.Logger) e
 	if err != nil && ctx.Err() == nil && (limit.Err() != nil || errors.As(err, &failed) && failed.Temporary) {
 		logger.Warn("the lake does not answer; it is tried again for ever", "lake", bucket.URL(), "error", err)
 		return nil
+	}
+	if err != nil && ctx.Err() == nil {
+		return &LakeError{err}
 	}
 	return err
 }

@@ -120,7 +120,7 @@ func (p *Pipeline) openLake(ctx context.Context) error {
 	}
 	store, err := OpenLakeStore(ctx, l)
 	if err != nil {
-		return err
+		return &LakeError{err}
 	}
 	if err := probeLake(ctx, store, p.logger); err != nil {
 		return err

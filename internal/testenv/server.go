@@ -153,10 +153,24 @@ func RedisSentinels(t testing.TB, primary *Server, n int, options ...string) []*
 }
 
 // RedisTLS starts a Redis server that speaks TLS only, with the ca.crt,
-// server.crt and server.key of a folder.
+// server.crt and server.key of a folder. It asks clients for a certificate only
+// with the options "--tls-auth-clients", "yes".
 func RedisTLS(t testing.TB, dir string, options ...string) *Server {
 	t.Helper()
 	return start(t, "redis", []string{"--tls", dir}, options)[0]
+}
+
+// RedisClusterTLS is RedisCluster of nodes like RedisTLS.
+func RedisClusterTLS(t testing.TB, dir string, primaries int, options ...string) []*Server {
+	t.Helper()
+	return start(t, "redis", []string{"--shards", strconv.Itoa(primaries), "--cluster", "0", "--tls", dir}, options)
+}
+
+// RedisSentinelsTLS is RedisSentinels that speak TLS only, as their primary
+// does, with the files of a folder as in RedisTLS.
+func RedisSentinelsTLS(t testing.TB, dir string, primary *Server, n int, options ...string) []*Server {
+	t.Helper()
+	return start(t, "redis", []string{"--shards", strconv.Itoa(n), "--sentinel", primary.Addr, "--tls", dir}, options)
 }
 
 func start(t testing.TB, kind string, args, options []string) []*Server {

@@ -83,8 +83,18 @@ func (r *road) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 func openBucket(t *testing.T, server *testenv.Server, endpoint string) objstore.Store {
 	t.Helper()
+	return openAt(t, server, endpoint, "lake")
+}
+
+func openPrefix(t *testing.T, server *testenv.Server, prefix string) objstore.Store {
+	t.Helper()
+	return openAt(t, server, server.URL, prefix)
+}
+
+func openAt(t *testing.T, server *testenv.Server, endpoint, prefix string) objstore.Store {
+	t.Helper()
 	s, err := s3.Open(t.Context(), s3.Options{
-		Bucket: server.Bucket, Prefix: "lake", Endpoint: endpoint, PathStyle: true, Attempts: 4, Backoff: time.Millisecond,
+		Bucket: server.Bucket, Prefix: prefix, Endpoint: endpoint, PathStyle: true, Attempts: 4, Backoff: time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -63,7 +63,8 @@ func (o *Options) client() (goredis.UniversalClient, error) {
 	case o.Cluster != nil && o.Sentinel == nil && o.URL == "":
 		return goredis.NewClusterClient(&goredis.ClusterOptions{
 			Addrs: o.Cluster.Addresses, Username: o.User, Password: o.Password, TLSConfig: o.TLS, ClientName: clientName,
-			MaxRetries: -1, DialerRetries: 1, DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout, ContextTimeoutEnabled: true,
+			ClusterStateReloadInterval: askCluster,
+			MaxRetries:                 -1, DialerRetries: 1, DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout, ContextTimeoutEnabled: true,
 		}), nil
 	case o.Cluster != nil || o.Sentinel != nil:
 		return nil, errors.New("open redis store: want exactly one of URL, Sentinel and Cluster")
@@ -85,6 +86,11 @@ func (o *Options) client() (goredis.UniversalClient, error) {
 	opt.ClientName = clientName
 	return goredis.NewClient(opt), nil
 }
+
+// askCluster is how often the nodes of a cluster in use are asked who serves
+// what. A primary that is dead tells nobody that its replica took over, and the
+// client does not ask for that reason alone; by itself it asks once a minute.
+const askCluster = 2 * time.Second
 
 // clientName is what CLIENT LIST shows.
 const clientName = "tailwater"

@@ -2,19 +2,10 @@ package redis
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -225,12 +216,6 @@ func TestPreflight_NamesTheSettingThatIsWrong(t *testing.T) {
 	}
 }
 
-func TestTLS_WithAnAuthorityOfOnesOwn(t *testing.T) {
-	dir, trust := certificates(t)
-	srv := testenv.RedisTLS(t, dir)
-	foldTwice(benchOf(t, Options{URL: "rediss://" + srv.Addr, TLS: trust}), func() {})
-}
-
 func TestOpen_WantsExactlyOneWay(t *testing.T) {
 	for _, o := range []Options{
 		{URL: "redis://h", Cluster: &Cluster{}}, {URL: "redis://h", Sentinel: &Sentinel{}}, {Cluster: &Cluster{}, Sentinel: &Sentinel{}},
@@ -251,39 +236,4 @@ func TestPolicy_IsAskedForWhereInfoDoesNotTell(t *testing.T) {
 	if len(p.Warnings) != 1 {
 		t.Errorf("the same of several nodes is said once, got %q", p.Warnings)
 	}
-}
-
-// certificates makes a self-signed certificate for 127.0.0.1 in a folder that
-// testenv.RedisTLS takes, and settings that trust it.
-func certificates(t *testing.T) (dir string, trust *tls.Config) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "windows"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir = t.TempDir()
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	for name, text := range map[string][]byte{
-		"ca.crt": cert, "server.crt": cert, "server.key": pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private}),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	trust = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
-	trust.RootCAs.AppendCertsFromPEM(cert)
-	return dir, trust
 }

@@ -79,6 +79,12 @@ var commands = []string{
 	"+exists", "+type", "+pexpire", "+pttl", "+rename", "+unlink", "+del",
 }
 
+// tlsKeys are what to look at when a handshake fails.
+const tlsKeys = "look at windows.store.tls: ca, server_name, and cert and key where the server asks for them"
+
+// toPrimary is the way out of being sent to a replica.
+const toPrimary = "set windows.store.url to the primary's address, or windows.store.sentinel, which follows it"
+
 // explain adds what an operator can do about an error of the server.
 func explain(verb string, err error) error {
 	hints := []struct{ prefix, hint string }{
@@ -86,8 +92,8 @@ func explain(verb string, err error) error {
 		{"BUSY", "another script runs; this passes"},
 		{"TRYAGAIN", "a slot is moving; this passes"},
 		{"CLUSTERDOWN", "the cluster misses a primary; this passes when it is back"},
-		{"MASTERDOWN", "the replica lost its primary; give the primary's address"},
-		{"READONLY", "the server is a replica; give the primary's address"},
+		{"MASTERDOWN", "the server is a replica that lost its primary; " + toPrimary},
+		{"READONLY", "the server is a replica; " + toPrimary},
 		{"OOM", "the server is at maxmemory; give it more, or keep windows for a shorter time"},
 		{"MISCONF", "the server cannot save its data; look at its log and disk"},
 		{"NOREPLICAS", "too few replicas are in step; this passes when they are"},
@@ -107,7 +113,8 @@ func explain(verb string, err error) error {
 		{"cluster support disabled", "the server is no cluster; set windows.store.url in place of cluster"},
 		{"all sentinels specified", "no sentinel answers or knows the primary; look at windows.store.sentinel: addresses, master, and its own user and password"},
 		{"first record does not look like a TLS handshake", "the server speaks plain text at this port; use redis://, or leave tls out"},
-		{"certificate", "look at windows.store.tls: ca, server_name, and cert and key where the server asks for them"},
+		{"certificate", tlsKeys},
+		{"remote error: tls", tlsKeys},
 	} {
 		if strings.Contains(text, h.part) {
 			return fmt.Errorf("%s: %w (%s)", verb, err, h.hint)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,7 +121,11 @@ func (p *Preflight) server(info map[string]string, err error) (errs []error) {
 		errs = append(errs, fmt.Errorf("server is version %s, want %d.0 or newer", p.Version, minVersion))
 	}
 	if info["role"] == "slave" {
-		errs = append(errs, errors.New("server is a replica; give the primary's address"))
+		of := ""
+		if host := info["master_host"]; host != "" {
+			of = " of " + net.JoinHostPort(host, info["master_port"])
+		}
+		errs = append(errs, fmt.Errorf("server is a replica%s and takes no writes; %s", of, toPrimary))
 	}
 	return errs
 }

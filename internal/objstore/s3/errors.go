@@ -67,7 +67,14 @@ func (s *Store) fail(op, key string, err error) error {
 // explain says what is wrong and what to change.
 func (s *Store) explain(err error) string {
 	var creds *credentialsError
-	if errors.As(err, &creds) {
+	var hidden *hiddenError
+	switch {
+	case errors.As(err, &hidden):
+		return fmt.Sprintf("an object that is not there is answered as forbidden%s, so that the end of a lake cannot be found: allow s3:ListBucket to these credentials on bucket %s without a condition on s3:prefix",
+			because(err), s.o.Bucket)
+	case keyDenied(err):
+		return s.keyProblem() + because(err)
+	case errors.As(err, &creds):
 		return "there are no credentials that can be used" + because(creds.err) +
 			": set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile in AWS_PROFILE, or give the machine a role"
 	}
@@ -91,7 +98,7 @@ func (s *Store) explain(err error) string {
 
 // explainCode knows the store's names of errors.
 func (s *Store) explainCode(err error) string {
-	switch c := code(err); c {
+	switch code(err) {
 	case "NoSuchBucket":
 		return fmt.Sprintf("bucket %s does not exist: make it, or correct the bucket in lake.url or lake.endpoint", s.o.Bucket)
 	case "InvalidAccessKeyId", "XAdminUserNotFound":
@@ -106,12 +113,38 @@ func (s *Store) explainCode(err error) string {
 		return s.wrongRegion(err)
 	case "AccessDenied", "AllAccessDisabled", "AccountProblem":
 		return s.denied(err)
-	default:
-		if strings.HasPrefix(c, "KMS.") {
-			return fmt.Sprintf("the key in lake.kms_key (%q) cannot be used: name an enabled key of region %s, and allow kms:GenerateDataKey and kms:Decrypt", s.o.KMSKey, s.region)
-		}
 	}
 	return ""
+}
+
+// hiddenError says that the store does not tell that an object is not there.
+type hiddenError struct{ err error }
+
+func (e *hiddenError) Error() string { return "an object that is not there is forbidden" }
+func (e *hiddenError) Unwrap() error { return e.err }
+
+// keyDenied reports that it is not S3 but KMS, on the way, that refuses: by a
+// code of its own, or by a denial of S3 whose text names an action of KMS.
+func keyDenied(err error) bool {
+	var a smithy.APIError
+	if !errors.As(err, &a) || transient(err) {
+		return false
+	}
+	return strings.HasPrefix(a.ErrorCode(), "KMS.") ||
+		status(err) == http.StatusForbidden && strings.Contains(strings.ToLower(a.ErrorMessage()), "kms")
+}
+
+// keyProblem says what a key needs. A bucket may encrypt by a key of its own,
+// without lake.sse.
+func (s *Store) keyProblem() string {
+	key := fmt.Sprintf("the key in lake.kms_key (%q)", s.o.KMSKey)
+	switch {
+	case s.o.SSE != "kms":
+		key = "the KMS key by which bucket " + s.o.Bucket + " encrypts (or the one that you name in lake.kms_key)"
+	case s.o.KMSKey == "":
+		key = "the account's own KMS key for S3 (or the one that you name in lake.kms_key)"
+	}
+	return fmt.Sprintf("%s cannot be used: it must be an enabled key of region %s, and its policy or the credentials' must allow kms:GenerateDataKey and kms:Decrypt on it", key, s.region)
 }
 
 func (s *Store) wrongRegion(err error) string {
@@ -139,11 +172,17 @@ var actions = map[string]string{
 
 func (s *Store) denied(err error) string {
 	var op *smithy.OperationError
-	action := "what it needs"
+	action, more := "what it needs", ""
 	if errors.As(err, &op) && actions[op.Operation()] != "" {
 		action = actions[op.Operation()]
 	}
-	return fmt.Sprintf("access is denied: allow %s to these credentials on bucket %s (docs/operations.md lists all actions)", action, s.o.Bucket)
+	switch action {
+	case "s3:ListBucket":
+		more = ", without a condition on s3:prefix"
+	case "s3:GetObject":
+		more = ", and s3:ListBucket without a condition on s3:prefix"
+	}
+	return fmt.Sprintf("access is denied: allow %s to these credentials on bucket %s%s (docs/operations.md lists all actions)", action, s.o.Bucket, more)
 }
 
 func (s *Store) unreachable(err error) string {

@@ -24,13 +24,16 @@ type fault struct {
 	// status and code are answered; without a status the connection is closed.
 	status int
 	code   string
+	// message is the text of the error.
+	message string
 	// applied says that the request was obeyed before.
 	applied bool
 	// half sends only half of the body of a GET; with hang it leaves it at that.
 	half bool
 	// header is added to the answer.
 	header map[string]string
-	// inside puts the error into an answer with status 200.
+	// inside puts the error into an answer with status 200, behind the space by
+	// which a store keeps a connection open; without a code, only that space.
 	inside bool
 	// hang answers nothing until the client goes away.
 	hang bool
@@ -53,6 +56,9 @@ type fake struct {
 	page int
 	// ignore names operations that do not look at If-None-Match.
 	ignore map[string]bool
+	// hide answers 403 for an object that is not there, as Amazon does where
+	// s3:ListBucket is not allowed, or only with a prefix.
+	hide bool
 	// forget drops metadata, backwards lists keys in the wrong order, raw does
 	// not encode them.
 	forget, backwards, raw bool
@@ -188,12 +194,15 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	case x.inside:
 		w.WriteHeader(http.StatusOK)
-		fmt.Fprintf(w, "<Error><Code>%s</Code><Message>later</Message></Error>", x.code)
+		fmt.Fprint(w, "  \n")
+		if x.code != "" {
+			fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message></Error>", x.code, x.message)
+		}
 	default:
 		for k, v := range x.header {
 			w.Header().Set(k, v)
 		}
-		refuse(w, x.status, x.code)
+		say(w, x.status, x.code, x.message)
 	}
 }
 
@@ -210,10 +219,12 @@ func send(w http.ResponseWriter, a *httptest.ResponseRecorder, n int) {
 	}
 }
 
-func refuse(w http.ResponseWriter, status int, code string) {
+func refuse(w http.ResponseWriter, status int, code string) { say(w, status, code, "a message") }
+
+func say(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
-	fmt.Fprintf(w, `<?xml version="1.0"?><Error><Code>%s</Code><Message>a message</Message><RequestId>1</RequestId></Error>`, code)
+	fmt.Fprintf(w, `<?xml version="1.0"?><Error><Code>%s</Code><Message>%s</Message><RequestId>1</RequestId></Error>`, code, message)
 }
 
 func (f *fake) obey(w http.ResponseWriter, r *http.Request, op string, body []byte) {
@@ -258,7 +269,11 @@ func (f *fake) put(w http.ResponseWriter, r *http.Request, op string, o *fakeObj
 }
 
 func (f *fake) get(w http.ResponseWriter, o *fakeObject) {
-	if o == nil {
+	switch {
+	case o == nil && f.hide:
+		refuse(w, http.StatusForbidden, "AccessDenied")
+		return
+	case o == nil:
 		refuse(w, http.StatusNotFound, "NoSuchKey")
 		return
 	}

@@ -81,11 +81,16 @@ func (s *Store) putPart(ctx context.Context, w *write, n int32, b []byte) (part 
 	return part, err
 }
 
+// complete makes an upload an object. An answer with neither a result nor an
+// error is errEmpty, which the SDK takes for success.
 func (s *Store) complete(ctx context.Context, w *write, parts []types.CompletedPart) error {
-	_, err := s.client.CompleteMultipartUpload(ctx, &awss3.CompleteMultipartUploadInput{
+	out, err := s.client.CompleteMultipartUpload(ctx, &awss3.CompleteMultipartUploadInput{
 		Bucket: &s.o.Bucket, Key: &w.key, UploadId: &w.upload, IfNoneMatch: w.condition(),
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
 	})
+	if err == nil && out.ETag == nil && out.Key == nil && out.Location == nil {
+		return errEmpty
+	}
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -77,9 +78,25 @@ func (s *Store) probe(ctx context.Context) (err error) {
 		return err
 	}
 	there, err := s.look(ctx, first)
-	if err == nil && there != ours {
+	if err != nil {
+		return err
+	}
+	if there != ours {
 		return errors.New("the store does not give back the metadata that an object was written with (x-amz-meta-" + tokenName +
 			"): a lost reply could not be told from another writer; use another store")
+	}
+	return s.probeAbsent(ctx)
+}
+
+// probeAbsent looks at a key that no object has, behind a look at one that has:
+// what is forbidden only now is not the object, but to hear that it is missing.
+func (s *Store) probeAbsent(ctx context.Context) error {
+	there, err := s.look(ctx, &write{key: s.root() + probeFolder + newToken()})
+	switch {
+	case err != nil && status(err) == http.StatusForbidden:
+		return &hiddenError{err}
+	case err == nil && there != nothing:
+		return errors.New("the store answers a look at an object that is not there as if it were: use another store, or look at what stands between")
 	}
 	return err
 }

@@ -84,6 +84,11 @@ func TestProbe_PassesOverFaults(t *testing.T) {
 	}
 }
 
+// What Amazon says of a key that credentials may not use, and what must be said then.
+const keyMessage = "User: arn:aws:iam::111122223333:user/lake is not authorized to perform: kms:GenerateDataKey on resource: arn:aws:kms:eu-west-1:111122223333:key/1 because no identity-based policy allows it"
+
+var grantKey = []string{"kms:GenerateDataKey", "kms:Decrypt", "lake.kms_key"}
+
 func TestProbe_SaysWhatToChange(t *testing.T) {
 	credentials(t)
 	region := map[string]string{"X-Amz-Bucket-Region": "eu-west-1"}
@@ -99,11 +104,15 @@ func TestProbe_SaysWhatToChange(t *testing.T) {
 		"clock":             {"ListObjectsV2", fault{status: 403, code: "RequestTimeTooSkewed"}, []string{"clock"}},
 		"list denied":       {"ListObjectsV2", fault{status: 403, code: "AccessDenied"}, []string{"s3:ListBucket", "bucket lake-bucket", "docs/operations.md"}},
 		"put denied":        {"PutObject", fault{status: 403, code: "AccessDenied"}, []string{"s3:PutObject"}},
-		"head denied":       {"HeadObject", fault{status: 403}, []string{"s3:GetObject"}},
+		"head denied":       {"HeadObject", fault{status: 403}, []string{"s3:GetObject", "s3:ListBucket"}},
 		"delete denied":     {"DeleteObject", fault{status: 403, code: "AccessDenied"}, []string{"s3:DeleteObject"}},
 		"region by 301":     {"ListObjectsV2", fault{status: 301, code: "PermanentRedirect", header: region}, []string{"is in region eu-west-1", "lake.region: eu-west-1"}},
 		"region by 400":     {"ListObjectsV2", fault{status: 400, code: "AuthorizationHeaderMalformed", header: region}, []string{"lake.region: eu-west-1"}},
-		"kms":               {"PutObject", fault{status: 400, code: "KMS.NotFoundException"}, []string{"lake.kms_key"}},
+		"key not there":     {"PutObject", fault{status: 400, code: "KMS.NotFoundException"}, grantKey},
+		"key disabled":      {"PutObject", fault{status: 400, code: "KMS.DisabledException"}, grantKey},
+		"key denied":        {"PutObject", fault{status: 400, code: "KMS.AccessDeniedException"}, grantKey},
+		"key denied by S3":  {"PutObject", fault{status: 403, code: "AccessDenied", message: keyMessage}, grantKey},
+		"key denied late":   {"UploadPart", fault{status: 403, code: "AccessDenied", message: strings.Replace(keyMessage, "GenerateDataKey", "Decrypt", 1)}, grantKey},
 		"no condition":      {"PutObject", fault{status: 501, code: "NotImplemented"}, []string{"does not know", "conditional writes"}},
 		"away for too long": {"ListObjectsV2", fault{status: 503, code: "SlowDown"}, []string{"SlowDown", "503"}},
 	} {
@@ -122,6 +131,47 @@ func TestProbe_SaysWhatToChange(t *testing.T) {
 				t.Errorf("temporary: %+v, want %v", e, away)
 			}
 		})
+	}
+}
+
+// A key is named as the configuration does; without one, it is the bucket's or
+// the account's.
+func TestProbe_NamesTheKeyThatIsDenied(t *testing.T) {
+	credentials(t)
+	for want, change := range map[string]func(*s3.Options){
+		"lake.kms_key (\"alias/lake\")": func(o *s3.Options) { o.SSE, o.KMSKey = "kms", "alias/lake" },
+		"the account's own KMS key":     func(o *s3.Options) { o.SSE = "kms" },
+		"by which bucket lake-bucket":   func(*s3.Options) {},
+	} {
+		f := newFake(t)
+		f.faults("PutObject", map[int]*fault{1: {status: 403, code: "AccessDenied", message: keyMessage}})
+		checkMessage(t, f.open(t, change).Probe(t.Context()), append([]string{want}, grantKey...)...)
+	}
+}
+
+func TestProbe_AKeyServiceThatIsBusyIsTriedAgain(t *testing.T) {
+	credentials(t)
+	f := newFake(t)
+	f.faults("PutObject", map[int]*fault{1: {status: 400, code: "KMS.ThrottlingException"}})
+	if err := f.open(t).Probe(t.Context()); err != nil {
+		t.Errorf("Probe = %v, want nil", err)
+	}
+}
+
+// Without it, the first look for the end of a chain would fail, long behind the
+// start; the list of a prefix and every write are allowed.
+func TestProbe_RefusesAStoreThatDoesNotTellWhatIsNotThere(t *testing.T) {
+	credentials(t)
+	f := newFake(t)
+	f.hide = true
+	err := f.open(t).Probe(t.Context())
+	checkMessage(t, err, "not there", "allow s3:ListBucket", "bucket lake-bucket without a condition on s3:prefix")
+	var e *s3.Error
+	if !errors.As(err, &e) || e.Temporary {
+		t.Errorf("%v is temporary, want it to be refused", err)
+	}
+	if keys, uploads := f.left(); len(keys) != 0 || uploads != 0 {
+		t.Errorf("%v and %d uploads are left, want nothing", keys, uploads)
 	}
 }
 

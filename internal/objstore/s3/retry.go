@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/smithy-go"
@@ -71,13 +72,38 @@ func (s *Store) pause(ctx context.Context, n int) bool {
 	}
 }
 
-// status is the HTTP status of the store's answer, 0 without one.
+// errEmpty is a completion whose answer ended before it said anything: a store
+// answers 200 at once and sends what became of it when it knows.
+var errEmpty = errors.New("the answer ended before its result")
+
+// late are the statuses that belong to the errors which a store may send inside
+// an answer that it has begun with 200. The SDK shows all of them as 500.
+var late = map[string]int{
+	"PreconditionFailed": http.StatusPreconditionFailed, "ConditionalRequestConflict": http.StatusConflict,
+	"AccessDenied": http.StatusForbidden, "NoSuchBucket": http.StatusNotFound, "NoSuchUpload": http.StatusNotFound,
+	"InvalidPart": http.StatusBadRequest, "InvalidPartOrder": http.StatusBadRequest, "EntityTooSmall": http.StatusBadRequest,
+	"NotImplemented": http.StatusNotImplemented,
+}
+
+// status is the HTTP status of the store's answer, or the one that belongs to
+// an error inside an answer with 200; 0 without an answer.
 func status(err error) int {
 	var r *smithyhttp.ResponseError
-	if errors.As(err, &r) && r.Response != nil && r.Response.Response != nil {
-		return r.HTTPStatusCode()
+	if !errors.As(err, &r) || r.Response == nil || r.Response.Response == nil {
+		return 0
 	}
-	return 0
+	st := r.HTTPStatusCode()
+	if st != http.StatusInternalServerError {
+		return st
+	}
+	c := code(err)
+	if l := late[c]; l != 0 {
+		return l
+	}
+	if strings.HasPrefix(c, "KMS.") {
+		return http.StatusBadRequest
+	}
+	return st
 }
 
 // code is the store's own name of an error, "" without one.
@@ -97,7 +123,8 @@ func transient(err error) bool {
 		return false
 	}
 	switch code(err) {
-	case "InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "Throttling", "ThrottlingException", "RequestLimitExceeded", "OperationAborted":
+	case "InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "Throttling", "ThrottlingException", "RequestLimitExceeded", "OperationAborted",
+		"KMS.ThrottlingException", "KMS.InternalException", "KMS.KMSInternalException", "KMS.DependencyTimeoutException":
 		return true
 	}
 	var sent *smithyhttp.RequestSendError
@@ -110,7 +137,7 @@ func transient(err error) bool {
 	case st >= 300:
 		return false
 	}
-	return errors.Is(err, errTimeout) || errors.As(err, &sent) || errors.As(err, &garbled)
+	return errors.Is(err, errTimeout) || errors.Is(err, errEmpty) || errors.As(err, &sent) || errors.As(err, &garbled)
 }
 
 // refused reports that the condition of a write did not hold. Some stores
@@ -128,8 +155,12 @@ func contended(err error) bool { return status(err) == http.StatusConflict }
 // and a lake that is taken for empty is written anew.
 func absent(err error) bool {
 	switch code(err) {
-	case "NoSuchKey", "NoSuchUpload", "NotFound": // the last is the SDK's name for the answer to a HEAD, which has no body
+	case "NoSuchKey", "NoSuchUpload":
 		return status(err) == http.StatusNotFound
+	case "NotFound":
+		// The SDK's name for an answer without a body, as every one to a HEAD is.
+		var op *smithy.OperationError
+		return status(err) == http.StatusNotFound && errors.As(err, &op) && op.Operation() == "HeadObject"
 	}
 	return false
 }

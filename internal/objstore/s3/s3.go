@@ -13,6 +13,9 @@
 //	5xx, time-out, lost reply
 //	           unknown: HEAD tells before anything else is decided
 //
+// CompleteMultipartUpload may answer 200 before it knows, and send any of these
+// as an error in the body, or nothing: its code counts, and nothing is unknown.
+//
 // Each write carries a random token in the object's metadata. It tells a write
 // of this call, whose reply was lost or which something between repeated, from
 // an equal one of another writer; neither an ETag nor the bytes could. So a
