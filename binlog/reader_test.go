@@ -214,7 +214,7 @@ func TestReader_StopsAtEventsThatNobodyKnows(t *testing.T) {
 	}{
 		{99, "", "event type 99 is not understood"},
 		{26, "\x01\x00", "INCIDENT"},
-		{160, "x", "event type 160 is not understood"},
+		{200, "x", "event type 200 is not understood"},
 		{byte(evGTID), "garbage", "GTID cannot be read"},
 		{byte(evQuery), "garbage", "QUERY cannot be read"},
 	} {

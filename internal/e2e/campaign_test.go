@@ -21,8 +21,11 @@ import (
 )
 
 // The campaign's size. E2E_KILLS, E2E_SHARDS, E2E_RATE and E2E_SEED change it:
-// 50 kills take about three minutes, a night takes 5,000.
+// 50 kills take about three minutes, a night takes 5,000. On MariaDB it is
+// E2E_MARIADB_KILLS and E2E_MARIADB_SHARDS.
 const (
+	mariadbShards  = 3
+	mariadbKills   = 15
 	campaignShards = 12
 	campaignKills  = 50
 	campaignRate   = 300
@@ -48,7 +51,7 @@ type campaign struct {
 	rng   *rand.Rand
 	kills int
 	store *goredis.Client
-	// down is the MySQL server that is dead now, -1 for none.
+	// down is the server of a shard that is dead now, -1 for none.
 	down int
 	// phases counts kills by what the program was doing.
 	phases map[string]int
@@ -67,13 +70,19 @@ type campaign struct {
 }
 
 func TestCampaign_NothingIsLostOrDoubledWhateverDies(t *testing.T) {
+	runCampaign(t, false, fromEnv(t, "E2E_KILLS", campaignKills), fromEnv(t, "E2E_SHARDS", campaignShards))
+}
+
+func TestCampaign_OnMariaDBNothingIsLostOrDoubledWhateverDies(t *testing.T) {
+	runCampaign(t, true, fromEnv(t, "E2E_MARIADB_KILLS", mariadbKills), fromEnv(t, "E2E_MARIADB_SHARDS", mariadbShards))
+}
+
+func runCampaign(t *testing.T, mariadb bool, kills, shards int) {
 	seed := uint64(fromEnv(t, "E2E_SEED", int(time.Now().UnixNano()%1_000_000)+1))
-	kills := fromEnv(t, "E2E_KILLS", campaignKills)
-	shards := fromEnv(t, "E2E_SHARDS", campaignShards)
 	t.Logf("E2E_SEED=%d repeats the choices of this run: %d kills, %d shards", seed, kills, shards)
 	began := time.Now()
 	r := newRig(t, rigOptions{
-		shards: shards,
+		shards: shards, mariadb: mariadb,
 		shop: shop.Options{
 			Seed: seed, Rate: fromEnv(t, "E2E_RATE", campaignRate), HistoryTxs: 60,
 			Incidents: []shop.Incident{{Kind: shop.Alter, Shard: 0, At: 15 * time.Second}},
@@ -153,7 +162,7 @@ func (c *campaign) published(l *life) bool {
 	return false
 }
 
-// disturb does to the servers what is due in life i. A dead MySQL server comes
+// disturb does to the servers what is due in life i. A dead server comes
 // back in the next life or the one after, so that lives see it gone, going and
 // coming.
 func (c *campaign) disturb(i int) {
@@ -293,7 +302,7 @@ func (c *campaign) report(began time.Time, lakeRows int64, values int) {
 		c.t.Errorf("the kills hit only these phases: %s", strings.Join(phases, ", "))
 	}
 	if c.serverKills == 0 || c.redisKills == 0 || c.flushes == 0 {
-		c.t.Errorf("%d MySQL servers and %d Redis were killed, and Redis was emptied %d times; want each", c.serverKills, c.redisKills, c.flushes)
+		c.t.Errorf("%d servers of shards and %d Redis were killed, and Redis was emptied %d times; want each", c.serverKills, c.redisKills, c.flushes)
 	}
 }
 

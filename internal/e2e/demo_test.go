@@ -94,6 +94,15 @@ func TestDemo_EverySumMatchesOnTwelveRealServers(t *testing.T) {
 	checkDemo(t, o, "mysql", 12)
 }
 
+func TestDemo_EverySumMatchesOnTwelveMariaDBServers(t *testing.T) {
+	cmd := command(t, 8*time.Minute, "demo", "--servers", "mariadb", "--for", "8s", "--headless", "-o", "json")
+	o := capture(cmd)
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("run the demo: %v\n%s\n%s", err, o.stdout.String(), o.stderr.String())
+	}
+	checkDemo(t, o, "mariadb", 12)
+}
+
 func TestDemo_CtrlCDrainsAndPrintsTheSums(t *testing.T) {
 	cmd := command(t, 3*time.Minute, "demo", "--for", "2m", "--shards", "3", "-o", "json")
 	o := capture(cmd)

@@ -338,9 +338,8 @@ func (l *life) caughtUp(limit time.Duration, servers map[string]*testenv.Server)
 			if server == nil {
 				continue
 			}
-			have := server.Query(l.t, "SELECT GTID_SUBTRACT(@@GLOBAL.gtid_executed, ?)", sh.GTID)[0][0]
-			if have != "" {
-				behind = append(behind, fmt.Sprintf("shard %s (%s %s) lacks %s", sh.Shard, sh.State, sh.Error, have))
+			if lacks := lacking(l.t, server, sh.GTID); lacks != "" {
+				behind = append(behind, fmt.Sprintf("shard %s (%s %s) lacks %s", sh.Shard, sh.State, sh.Error, lacks))
 			}
 		}
 		if len(behind) > 0 {
@@ -348,6 +347,18 @@ func (l *life) caughtUp(limit time.Duration, servers map[string]*testenv.Server)
 		}
 		return nil
 	})
+}
+
+// lacking returns what a server has executed and a reader at gtid has not.
+func lacking(t testing.TB, server *testenv.Server, gtid string) string {
+	t.Helper()
+	if server.Kind != "mariadb" {
+		return server.Query(t, "SELECT GTID_SUBTRACT(@@GLOBAL.gtid_executed, ?)", gtid)[0][0]
+	}
+	if end := server.Query(t, "SELECT @@GLOBAL.gtid_binlog_pos")[0][0]; end != gtid {
+		return end
+	}
+	return ""
 }
 
 // published waits until all that the readers have now is in the stream: a

@@ -14,8 +14,7 @@ import (
 	"tailwater/sinks/redis"
 )
 
-// rig is a whole pipeline on real servers: MySQL shards with a workload, a
-// Redis, a lake, a configuration and the program.
+// rig is a whole pipeline on real servers: shards with a workload, a Redis, a lake, a configuration and the program.
 type rig struct {
 	t       *testing.T
 	dir     string
@@ -28,6 +27,8 @@ type rig struct {
 	// source is the text of the keys connect and start of the configuration's
 	// source, user the account; a test may change them before configure.
 	source, user, password string
+	// flavor is the type of the source.
+	flavor string
 	// stream is the text of the configuration's stream, lakeKeys that of the
 	// lake's place, and lakeDir where its files are on this machine.
 	stream, lakeKeys, lakeDir string
@@ -40,6 +41,8 @@ type rig struct {
 type rigOptions struct {
 	shards int
 	mysql  []string
+	// mariadb makes the shards MariaDB's, every other one with all compressed.
+	mariadb bool
 	redis  []string
 	shop   shop.Options
 	// grownUp puts the stream on Apache Kafka and the lake on S3.
@@ -65,7 +68,16 @@ func newRig(t *testing.T, o rigOptions) *rig {
 		r.lakeDir = filepath.Join(s3.DataDir, s3.Bucket, "lake")
 	}
 	r.redis = testenv.Redis(t, o.redis...)
-	r.shards = testenv.MySQL(t, o.shards, o.mysql...)
+	r.flavor = "mysql"
+	if o.mariadb {
+		r.flavor = "mariadb"
+		r.shards = testenv.MariaDBs(t, "11.8", o.shards, "--gtid-strict-mode=ON")
+		for i, s := range r.shards {
+			s.Exec(t, fmt.Sprintf("SET GLOBAL log_bin_compress = %d", i%2))
+		}
+	} else {
+		r.shards = testenv.MySQL(t, o.shards, o.mysql...)
+	}
 	targets := make([]shop.Target, len(r.shards))
 	for i, s := range r.shards {
 		r.targets = append(r.targets, newTarget(t, s, i+1))
@@ -114,13 +126,13 @@ name: e2e
 state: { dir: ./state }
 sources:
   shop:
-    type: mysql
+    type: %s
     server_id: 5400-5499
     heartbeat: { every: 1s, stall_after: 3s }
     %s
     shards:
       list:
-`, r.source)
+`, r.flavor, r.source)
 	for i, id := range r.ids() {
 		fmt.Fprintf(&b, "        - { name: %q, host: 127.0.0.1, port: %d, user: %q, password: %q }\n", id, r.shards[i].Port, r.user, r.password)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"tailwater/binlog"
 	"tailwater/binlog/primary/encode"
 	"tailwater/binlog/primary/shop"
 	"tailwater/internal/testenv"
@@ -28,6 +29,8 @@ type target struct {
 	// uuid is the origin of the GTIDs, next the number of the next one.
 	uuid string
 	next int
+	// mariadb is the server_id in the GTIDs of MariaDB, 0 on MySQL.
+	mariadb int
 	// patience is how long a server may be gone.
 	patience time.Duration
 	// asked counts outcomes that had to be asked for, found those that turned
@@ -51,6 +54,9 @@ func newTarget(t testing.TB, s *testenv.Server, origin int) *target {
 		db: db, uuid: fmt.Sprintf("e2e00000-0000-4000-8000-%012d", origin), next: 1, patience: 2 * time.Minute,
 		asked: new(atomic.Int64), found: new(atomic.Int64),
 	}
+	if s.Kind == "mariadb" {
+		tg.mariadb = 5000 + origin
+	}
 	t.Cleanup(func() { _ = tg.db.Close() })
 	return tg
 }
@@ -69,7 +75,11 @@ func (g *target) AddColumn(ctx context.Context, t *encode.Table, c encode.Column
 }
 
 func (g *target) Apply(ctx context.Context, tx *shop.Tx) error {
-	text := strings.Join(shop.TxSQL(tx), ";\n")
+	statements := shop.TxSQL(tx)
+	if g.mariadb != 0 {
+		statements = shop.MariaDBTxSQL(tx)
+	}
+	text := strings.Join(statements, ";\n")
 	if tx.Rollback {
 		// Nothing of it stays, so that any number of attempts is one.
 		return g.retry(ctx, func(ctx context.Context) error { return g.exec(ctx, text) })
@@ -79,27 +89,53 @@ func (g *target) Apply(ctx context.Context, tx *shop.Tx) error {
 
 // once executes a transaction or a DDL statement exactly once.
 func (g *target) once(ctx context.Context, text string) error {
-	gtid := fmt.Sprintf("%s:%d", g.uuid, g.next)
 	doubt := false
 	err := g.retry(ctx, func(ctx context.Context) error {
 		if doubt {
 			g.asked.Add(1)
-			var executed bool
-			if err := g.conn.QueryRowContext(ctx, "SELECT GTID_SUBSET(?, @@GLOBAL.gtid_executed)", gtid).Scan(&executed); err != nil {
+			if executed, err := g.executed(ctx); err != nil {
 				return err
-			}
-			if executed {
+			} else if executed {
 				g.found.Add(1)
 				return nil
 			}
 		}
 		doubt = true
-		return g.exec(ctx, "SET gtid_next = '"+gtid+"';\n"+text+";\nSET gtid_next = AUTOMATIC")
+		if g.mariadb != 0 {
+			return g.exec(ctx, fmt.Sprintf("SET SESSION server_id = %d, gtid_seq_no = %d;\n", g.mariadb, g.next)+text)
+		}
+		return g.exec(ctx, "SET gtid_next = '"+g.gtid()+"';\n"+text+";\nSET gtid_next = AUTOMATIC")
 	})
 	if err == nil {
 		g.next++
 	}
 	return err
+}
+
+// gtid is the name of the next transaction.
+func (g *target) gtid() string {
+	if g.mariadb != 0 {
+		return fmt.Sprintf("0-%d-%d", g.mariadb, g.next)
+	}
+	return fmt.Sprintf("%s:%d", g.uuid, g.next)
+}
+
+// executed asks the server whether it has the next transaction already.
+func (g *target) executed(ctx context.Context) (executed bool, err error) {
+	if g.mariadb == 0 {
+		err = g.conn.QueryRowContext(ctx, "SELECT GTID_SUBSET(?, @@GLOBAL.gtid_executed)", g.gtid()).Scan(&executed)
+		return executed, err
+	}
+	var state string
+	if err := g.conn.QueryRowContext(ctx, "SELECT @@GLOBAL.gtid_binlog_state").Scan(&state); err != nil {
+		return false, err
+	}
+	seen, err := binlog.ParseDomainState(state)
+	if err != nil {
+		return false, err
+	}
+	id, err := binlog.ParseDomainGTID(g.gtid())
+	return err == nil && seen.Holds(id), err
 }
 
 func (g *target) exec(ctx context.Context, text string) error {

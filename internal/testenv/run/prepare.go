@@ -22,8 +22,9 @@ func prepare(ctx context.Context, w io.Writer) (missing []string, err error) {
 	if gap := checkCompiler(ctx); gap != "" {
 		missing = append(missing, gap)
 	}
-	for _, script := range []string{"tools", "mysql-tree", "mariadb-tree", "s3-program", "kafka-tree"} {
-		gaps, err := prepareBy(ctx, w, "deploy/dev/"+script)
+	for _, script := range []string{"tools", "mysql-tree", "mariadb-tree", "mariadb-tree --series 10.11", "s3-program", "kafka-tree"} {
+		command := strings.Fields("deploy/dev/" + script)
+		gaps, err := prepareBy(ctx, w, command[0], command[1:]...)
 		if err != nil {
 			return missing, err
 		}
@@ -47,9 +48,9 @@ func checkCompiler(ctx context.Context) string {
 }
 
 // prepareBy runs one script. Its progress goes to w.
-func prepareBy(ctx context.Context, w io.Writer, script string) (missing []string, err error) {
+func prepareBy(ctx context.Context, w io.Writer, script string, args ...string) (missing []string, err error) {
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, script)
+	cmd := exec.CommandContext(ctx, script, args...)
 	cmd.Stdout, cmd.Stderr = w, io.MultiWriter(os.Stderr, &stderr)
 	inOwnGroup(cmd)
 	err = cmd.Run()
