@@ -43,8 +43,8 @@ type rigOptions struct {
 	mysql  []string
 	// mariadb makes the shards MariaDB's, every other one with all compressed.
 	mariadb bool
-	redis  []string
-	shop   shop.Options
+	redis   []string
+	shop    shop.Options
 	// grownUp puts the stream on Apache Kafka and the lake on S3.
 	grownUp bool
 	// ledger, when set, is called with the ledger before the first transaction.
