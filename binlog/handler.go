@@ -21,9 +21,9 @@ type Handler interface {
 	// Begin opens a transaction.
 	Begin(tx *Transaction) error
 	// Row hands over one row change of a followed table. The change and its
-	// rows are valid until Row returns. Images of MariaDB may lack columns, as
-	// their State says: generated ones, or any where a session has set
-	// binlog_row_image. Who needs one that is absent returns an error.
+	// rows are valid until Row returns. An image may lack columns, as its State
+	// says, where a session has set binlog_row_image, and generated ones on
+	// MariaDB. Absent is never NULL: who needs such a column returns an error.
 	Row(tx *Transaction, row *RowChange) error
 	// Commit closes the transaction. Position is behind it.
 	Commit(tx *Transaction, position []byte) error

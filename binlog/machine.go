@@ -65,9 +65,7 @@ type machine struct {
 
 	tables tables
 	row    RowChange
-	// imagesSeen is true behind the first row of an event.
-	imagesSeen bool
-	onRow      func(op change.Op, before, after change.Row) error
+	onRow  func(op change.Op, before, after change.Row) error
 
 	// kind is the type of the event at hand, start and end its offsets.
 	kind       eventType

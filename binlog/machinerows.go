@@ -103,7 +103,7 @@ func (m *machine) rows(ev event) error {
 	case k == nil:
 		return m.stop(hintReport, "%v names table id %d, which no TABLE_MAP of its statement has", ev.kind, id)
 	case k.followed:
-		m.row.Table, m.imagesSeen = k.m.Table(), false
+		m.row.Table = k.m.Table()
 		if err := k.m.rows(byte(ev.kind), ev.body, m.onRow); err != nil {
 			return m.stopWith(m.inTable(k, err), hintRow)
 		}
@@ -146,31 +146,9 @@ func (m *machine) handRow(op change.Op, before, after change.Row) error {
 	if m.tx.Rows == math.MaxUint32 {
 		return m.tooManyRows()
 	}
-	if !m.imagesSeen && m.o.Flavor != MariaDB {
-		// Every row of an event carries the same columns. MariaDB 11 leaves
-		// generated ones out of updates and deletes whatever the settings are,
-		// and nothing here tells them from others.
-		m.imagesSeen = true
-		if err := m.complete(before, after); err != nil {
-			return err
-		}
-	}
 	m.tx.Rows++
 	m.row.Op, m.row.Row, m.row.Before, m.row.After = op, m.tx.Rows, before, after
 	return handed(m.h.Row(&m.tx, &m.row))
-}
-
-// complete reports a column that an image does not carry. A session may set
-// binlog_row_image at any time, and absent is not NULL.
-func (m *machine) complete(images ...change.Row) error {
-	for _, image := range images {
-		for i := range m.row.Table.Columns {
-			if image != nil && image.State(i) == change.Absent {
-				return fmt.Errorf("column %s is not in the row image: binlog_row_image was not FULL in that session", m.row.Table.Columns[i].Name)
-			}
-		}
-	}
-	return nil
 }
 
 // names reports the database and table that a statement means.
