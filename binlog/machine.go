@@ -17,7 +17,9 @@ import (
 //	transaction = (GTID | GTID_TAGGED | ANONYMOUS_GTID), (group | single | TRANSACTION_PAYLOAD holding one group)
 //	            | MariaDB's GTID, (the rest of a group | single)
 //	group       = QUERY begin, { rows | single | savepoint }, (XID | QUERY commit | QUERY rollback)
+//	            | QUERY XA START, { rows | savepoint }, QUERY XA END, XA_PREPARE
 //	rows        = { ROWS_QUERY }, TABLE_MAP+, ROWS+ of which the last has the flag STMT_END
+//	            the outcome of the last one is a single: QUERY XA COMMIT | QUERY XA ROLLBACK (xa.go)
 //	single      = { INTVAR | RAND | USER_VAR }, QUERY ddl
 //	savepoint   = QUERY savepoint | QUERY rollback to savepoint
 //
@@ -61,6 +63,7 @@ type machine struct {
 	// ended is true once its last event came.
 	inPayload, ended bool
 	payload          *payloadReader
+	xa               xaTransactions
 	zip              unzipper
 
 	tables tables
@@ -162,6 +165,9 @@ func (m *machine) inner(ev event, readAt time.Time) error {
 	if m.ended {
 		return m.stop(hintReport, "%v follows the end of a compressed transaction inside it", ev.kind)
 	}
+	if held, err := m.hold(ev); held {
+		return err
+	}
 	switch ev.kind {
 	case evQuery:
 		return m.query(ev, readAt)
@@ -185,7 +191,7 @@ func (m *machine) inner(ev event, readAt time.Time) error {
 	case evIncident:
 		return m.stop("rows are missing in this binlog: take a new snapshot behind it, or start behind it", "INCIDENT: the server says that it lost events")
 	case evXAPrepare:
-		return m.stop(hintXA, "XA_PREPARE: the transaction may still be rolled back")
+		return m.prepareXA(ev)
 	case evPartialUpdate:
 		return m.stop("SET GLOBAL binlog_row_value_options = ''; the sessions that have it set must end", "PARTIAL_UPDATE_ROWS: JSON columns are logged as differences")
 	}

@@ -38,6 +38,14 @@ func (m *machine) query(ev event, readAt time.Time) error {
 		return m.commit()
 	case rollsBack:
 		return m.rollback()
+	case startsXA:
+		return m.startXA(s.name)
+	case endsXA:
+		return m.need(inGroup)
+	case commitsXA:
+		return m.commitXA(s.name)
+	case rollsBackXA:
+		return m.rollbackXA(s.name)
 	case saves:
 		return m.save(s.name)
 	case restores:
@@ -86,7 +94,7 @@ func (m *machine) save(name string) error {
 		return err
 	}
 	m.savepoints = slices.DeleteFunc(m.savepoints, func(s savepoint) bool { return strings.EqualFold(s.name, name) })
-	m.savepoints = append(m.savepoints, savepoint{name: name, rows: m.tx.Rows})
+	m.savepoints = append(m.savepoints, savepoint{name: name, rows: m.rowsBefore()})
 	return nil
 }
 
@@ -102,9 +110,9 @@ func (m *machine) restore(name string) error {
 			rows = s.rows
 		}
 	}
-	if m.tx.Rows > rows {
+	if now := m.rowsBefore(); now > rows {
 		return m.stop("compare the tables that the transaction wrote, then start behind it",
-			"ROLLBACK TO a savepoint behind %d row changes, and the log does not tell which of them stayed", m.tx.Rows-rows)
+			"ROLLBACK TO a savepoint behind %d row changes, and the log does not tell which of them stayed", now-rows)
 	}
 	return nil
 }
@@ -130,8 +138,6 @@ func (m *machine) judge(q *query, s *statement) error {
 	case changesRows:
 		return m.stop("set binlog_format=ROW globally and end the sessions that have another; then compare the tables and start behind it",
 			"%s is logged as a statement: the rows that it changed are not in the binlog", s.verb)
-	case distributed:
-		return m.stop(hintXA, "%s: a distributed transaction may be rolled back after its rows were logged", s.verb)
 	}
 	return m.judgeUnclassified(q)
 }

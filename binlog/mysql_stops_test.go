@@ -13,17 +13,6 @@ func (s *shared) wantUnmoved(position []byte, parts ...string) {
 	f.wantStop(parts...)
 }
 
-func testStopsAtXA(s *shared) {
-	s.sql("CREATE TABLE t (id INT PRIMARY KEY)")
-	f := s.follow(nil)
-	s.sql("INSERT INTO t VALUES (1)")
-	s.sql("XA START 'x'", "INSERT INTO t VALUES (2)", "XA END 'x'", "XA PREPARE 'x'", "XA ROLLBACK 'x'")
-	f.wantStop("shard 00", "XA", "binlog.0000")
-	f.wantRows(s.row("c", "t", 1, "[1]"))
-	position, _ := f.stop()
-	s.wantUnmoved(position, "XA")
-}
-
 func testStopsAtStatements(s *shared) {
 	s.sql("CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
 	for _, dml := range []string{"UPDATE t SET id=id+1", "INSERT INTO t VALUES (100)", "DELETE FROM t WHERE id=100", "/* comment */ REPLACE INTO t VALUES (5)"} {

@@ -21,8 +21,12 @@ const (
 	dropsDatabase
 	// changesRows is DML as text: the rows it changed are not in the log.
 	changesRows
-	// distributed is XA.
-	distributed
+	// startsXA, endsXA, commitsXA and rollsBackXA delimit a distributed
+	// transaction and its outcome.
+	startsXA
+	endsXA
+	commitsXA
+	rollsBackXA
 )
 
 // tableName is a table as a statement names it; Database is "" where it relies
@@ -36,7 +40,7 @@ type statement struct {
 	verb string
 	// tables are those whose rows vanish or move.
 	tables []tableName
-	// name is the savepoint or the database.
+	// name is the savepoint, the database or the xid.
 	name string
 }
 
@@ -73,7 +77,7 @@ func classifyTokens(l *lexer) statement {
 	case first.is("RELEASE"):
 		return statement{kind: harmless}
 	case first.is("XA"):
-		return statement{kind: distributed, verb: "XA"}
+		return l.distributed()
 	case first.is("INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "CALL", "DO", "WITH", "SELECT", "VALUES"):
 		return statement{kind: changesRows, verb: upper(first.text)}
 	case first.is("TRUNCATE"):

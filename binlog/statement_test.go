@@ -8,7 +8,8 @@ import (
 
 var kindTexts = map[statementKind]string{
 	unclassified: "unclassified", begins: "begins", commits: "commits", rollsBack: "rolls back", saves: "saves", restores: "restores",
-	harmless: "harmless", removes: "removes", dropsDatabase: "drops database", changesRows: "changes rows", distributed: "distributed",
+	harmless: "harmless", removes: "removes", dropsDatabase: "drops database", changesRows: "changes rows",
+	startsXA: "starts xa", endsXA: "ends xa", commitsXA: "commits xa", rollsBackXA: "rolls back xa",
 }
 
 func (s statement) describe() string {
@@ -39,8 +40,11 @@ var classified = []struct{ text, want string }{
 	{"ROLLBACK WORK TO SAVEPOINT x", "restores x"},
 	{"SAVEPOINT `sp 1`", "saves sp 1"},
 	{"RELEASE SAVEPOINT a", "harmless"},
-	{"XA START X'78',X'',1", "distributed"},
-	{"xa commit 'x'", "distributed"},
+	{"XA START X'78',X'',1", "starts xa X'78',X'',1"},
+	{"XA END X'78',X'',1", "ends xa X'78',X'',1"},
+	{"XA COMMIT X'78', X'' ,1", "commits xa X'78',X'',1"},
+	{"XA ROLLBACK X'78',X'',1", "rolls back xa X'78',X'',1"},
+	{"XA RECOVER", "unclassified"},
 
 	{"INSERT INTO t VALUES (1)", "changes rows"},
 	{"-- comment\nupdate t set a=1", "changes rows"},
