@@ -110,6 +110,20 @@ func TestOpenShard_InitializesBeforeItReadsThePosition(t *testing.T) {
 	}
 }
 
+// A process that was told by its own publish that another has the shard takes
+// it back at once when it is asked to.
+func TestOpenShard_WhoWasToldTakesTheShardBack(t *testing.T) {
+	c, l := fakeLog(t, Options{})
+	first := open(t, l, "a")
+	second := open(t, openLog(t, c.ListenAddrs()), "a")
+	if err := first.Publish(t.Context(), row(first, 1)); !errors.Is(err, stream.ErrFenced) {
+		t.Fatalf("the first session's publish = %v, want ErrFenced", err)
+	}
+	if back := open(t, l, "a"); back.Epoch() <= second.Epoch() {
+		t.Errorf("taken back at epoch %d, want one above %d", back.Epoch(), second.Epoch())
+	}
+}
+
 // What was sent and not committed by a session that died is no position.
 func TestOpenShard_DropsThePositionOfAnOpenTransaction(t *testing.T) {
 	_, l := fakeLog(t, Options{})

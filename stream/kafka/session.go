@@ -80,8 +80,14 @@ func (s *Session) Save(ctx context.Context, p stream.SourcePosition) error {
 // another session has its place, or they have timed out its transaction. After
 // a time-out nobody has claimed a higher epoch, and the shard may begin again.
 // A session that is just about to claim is fenced by that, so that one of the
-// two stops in any case.
-func (s *Session) replaced(ctx context.Context, err error) error {
+// two stops in any case. Whoever hears ErrFenced from here has been told, and
+// takes the shard back by opening it once more.
+func (s *Session) replaced(ctx context.Context, err error) (out error) {
+	defer func() {
+		if errors.Is(out, stream.ErrFenced) {
+			s.log.claimed.set(s.shard, 0)
+		}
+	}()
 	if !errors.Is(err, stream.ErrFenced) || !s.producer.overdue() {
 		return err
 	}
