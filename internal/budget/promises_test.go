@@ -37,3 +37,43 @@ func TestDocuments_NameTestsThatExist(t *testing.T) {
 		}
 	}
 }
+
+// The page of hazards lists every test that is named after one, and no other.
+func TestDocuments_ListTheTestOfEveryHazard(t *testing.T) {
+	const root = "../.."
+	page, err := os.ReadFile(filepath.Join(root, "docs", "hazards.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := regexp.MustCompile(`Hazard_(?:[AB][0-9]+_)+[A-Za-z0-9]+`)
+	listed, there := map[string]bool{}, map[string]bool{}
+	for _, n := range name.FindAllString(string(page), -1) {
+		listed[n] = true
+	}
+	err = filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, n := range name.FindAllString(string(b), -1) {
+			there[n] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(there) < 100 {
+		t.Errorf("found %d tests of hazards, want at least 100", len(there))
+	}
+	for n := range there {
+		if !listed[n] {
+			t.Errorf("docs/hazards.md does not list %s", n)
+		}
+	}
+	for n := range listed {
+		if !there[n] {
+			t.Errorf("docs/hazards.md lists %s, and there is no such test", n)
+		}
+	}
+}
