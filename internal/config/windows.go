@@ -77,6 +77,7 @@ type Metric struct {
 	Where         Expr          `key:"where" doc:"CEL condition over the view's columns."`
 	GroupBy       []string      `key:"group_by" doc:"Columns of the view; one value for each combination."`
 	MaxGroups     int           `key:"max_groups" default:"100000" range:"1..10000000" doc:"Groups in one window above which the metric stops, named, rather than fill the store."`
+	Buckets       int           `key:"buckets" default:"1" range:"1..64" doc:"Parts that the groups are divided into by their hash, each with keys of its own, so that a wide metric lies on several nodes of a Redis Cluster. Each takes max_groups divided by their number, rounded up; a hash divides about evenly, so leave room. Another number is a new generation, built from the stream."`
 	Size          time.Duration `key:"size" inherit:"windows.defaults.size" range:"1s..744h" doc:"Length of a window, in whole seconds."`
 	Unit          string        `key:"unit" doc:"Unit of the value, for people."`
 	Time          string        `key:"time" inherit:"windows.defaults.time" doc:"Which time puts a row into a window: commit, or a DATE, DATETIME or TIMESTAMP column of the view, in UTC. A window still closes by commit times."`
