@@ -21,8 +21,10 @@ import (
 // With buckets on either side the steps are, each of them one script and each
 // good to be stopped behind:
 //
-//	freeze   every old bucket refuses merges from now on, and says where it stands
-//	flip     the metric's key names the new generation and its number of buckets
+//	freeze   each old bucket that has read no more than any of the new ones
+//	         refuses merges from now on
+//	flip     when all are frozen, the metric's key names the new generation and
+//	         its number of buckets
 //	promote  each new bucket moves its windows to its public keys, where an old
 //	         one was; until then readers find them beside
 //	retire   old buckets that nobody has any more are deleted, or time out
@@ -161,7 +163,8 @@ func (t *table) look(ctx context.Context) error {
 }
 
 // advance does what is due to make this generation the public one, and reports
-// whether readers see it. The first bucket speaks for all.
+// whether readers see it. The last bucket speaks for all: a worker flushes it
+// after the others.
 func (t *table) advance(ctx context.Context) (bool, error) {
 	if t.b.wide() {
 		if err := t.look(ctx); err != nil {
@@ -176,14 +179,18 @@ func (t *table) advance(ctx context.Context) (bool, error) {
 		return true, nil
 	case !t.b.wide() && t.rival.buckets == 1:
 		return t.promote(ctx)
-	case t.b.number > 0:
+	case t.b.number < t.b.of-1:
 		return false, nil
 	}
 	return t.takeOver(ctx)
 }
 
-// takeOver is advance when buckets change: it takes the place of the rival as
-// soon as every bucket has read as far as each of the rival's.
+// nearby is how many records of a partition a generation may be behind another
+// that it begins to freeze.
+const nearby = 50_000
+
+// takeOver is advance when buckets change: it takes the place of the rival when
+// each of its buckets has read as far as all of the rival's.
 func (t *table) takeOver(ctx context.Context) (bool, error) {
 	rival := t.rival
 	mine, err := t.positions(ctx, public{t.m.Generation(), t.b.of})
@@ -191,16 +198,24 @@ func (t *table) takeOver(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	theirs, err := t.positions(ctx, rival)
-	if err != nil || behind(mine, theirs) {
+	if err != nil {
 		return false, err
 	}
-	// The rival may have gone on meanwhile. Where it is frozen it no longer does.
-	for i, b := range bucketsOf(rival.buckets) {
-		if theirs[i], err = t.freeze(ctx, b.tag(t.m.Name)); err != nil {
-			return false, err
+	at := lowest(mine)
+	for _, x := range theirs {
+		if behind(at, x, nearby) {
+			return false, nil
 		}
 	}
-	if behind(mine, theirs) {
+	frozen := true
+	for _, b := range bucketsOf(rival.buckets) {
+		ok, err := t.freeze(ctx, b.tag(t.m.Name), at)
+		if err != nil {
+			return false, err
+		}
+		frozen = frozen && ok
+	}
+	if !frozen {
 		return false, nil
 	}
 	if !t.b.wide() {
@@ -240,35 +255,51 @@ func (t *table) positions(ctx context.Context, g public) ([][]windowing.Position
 	return out, nil
 }
 
-// behind reports whether any bucket has read less than one of the others.
-func behind(mine, theirs [][]windowing.Position) bool {
-	for _, a := range mine {
-		for _, b := range theirs {
-			for p := range min(len(a), len(b)) {
-				if b[p].Incarnation != "" && (a[p].Incarnation == "" || a[p].Incarnation == b[p].Incarnation && a[p].Offset < b[p].Offset) {
-					return true
-				}
+// lowest is the position that every bucket has reached, by partition: none where
+// they are not of one log.
+func lowest(all [][]windowing.Position) []windowing.Position {
+	out := slices.Clone(all[0])
+	for _, of := range all[1:] {
+		for p := range out {
+			if out[p].Offset = min(out[p].Offset, of[p].Offset); out[p].Incarnation != of[p].Incarnation {
+				out[p] = windowing.Position{}
 			}
+		}
+	}
+	return out
+}
+
+// behind reports whether one has read less than the other by more than some
+// records of a partition.
+func behind(mine, theirs []windowing.Position, by int64) bool {
+	for p := range theirs {
+		a, b := mine[p], theirs[p]
+		if b.Incarnation != "" && (a.Incarnation == "" || a.Incarnation == b.Incarnation && a.Offset+by < b.Offset) {
+			return true
 		}
 	}
 	return false
 }
 
-// freeze ends the rival's merges in a bucket, and returns where it stands.
-func (t *table) freeze(ctx context.Context, tag string) ([]windowing.Position, error) {
+// freeze ends the rival's merges in a bucket when it has read no more than what
+// at says, and reports whether it did.
+func (t *table) freeze(ctx context.Context, tag string, at []windowing.Position) (bool, error) {
 	k := t.s.keys(tag, t.rival.generation, current)
-	reply, err := t.s.run(ctx, freezeScript, []string{k.generations(), k.state()}, []any{t.rival.generation, millis(t.stateTTL()), t.m.Partitions})
-	if err != nil {
-		return nil, explain("freeze generation", err)
+	args := []any{t.rival.generation, millis(t.stateTTL()), len(at)}
+	for _, p := range at {
+		args = append(args, positionText(p))
+	}
+	reply, err := t.s.run(ctx, freezeScript, []string{k.generations(), k.state()}, args)
+	switch {
+	case err != nil:
+		return false, explain("freeze generation", err)
+	case reply[0] == "BEHIND":
+		return false, nil
 	}
 	if err := replyError(reply); err != nil {
-		return nil, fmt.Errorf("freeze generation: %w", err)
+		return false, fmt.Errorf("freeze generation: %w", err)
 	}
-	out := make([]windowing.Position, t.m.Partitions)
-	for p := range min(len(out), len(reply)-1) {
-		out[p], _ = parsePosition(reply[p+1])
-	}
-	return out, nil
+	return true, nil
 }
 
 // retire deletes what a rival that is no longer public has in buckets that this
