@@ -48,6 +48,38 @@ func (b *bench) seen(m *windowing.Metric) map[string]string {
 	return out
 }
 
+// driven is a runner whose steps must succeed.
+type driven struct {
+	b *bench
+	*runner
+}
+
+// freeze freezes a bucket of the rival.
+func (d *driven) freeze(tag string) {
+	d.b.Helper()
+	ctx := context.Background()
+	mine, err := d.t.positions(ctx, public{d.t.m.Generation(), d.t.m.Buckets})
+	if err != nil {
+		d.b.Fatal(err)
+	}
+	if ok, err := d.t.freeze(ctx, tag, lowest(mine)); !ok || err != nil {
+		d.b.Fatalf("freeze %s: got %v, %v", tag, ok, err)
+	}
+}
+
+// mustBeFrozen checks that every bucket is refused.
+func (h *hand) mustBeFrozen() {
+	h.b.Helper()
+	for number, r := range h.all {
+		if err := tryFlush(r); !errors.Is(err, ErrSuperseded) {
+			h.b.Errorf("flush of the frozen bucket %d: got %v, want %v", number, err, ErrSuperseded)
+		}
+		if err := r.t.follow(context.Background()); !errors.Is(err, ErrSuperseded) {
+			h.b.Errorf("load of the frozen bucket %d: got %v, want %v", number, err, ErrSuperseded)
+		}
+	}
+}
+
 func TestGeneration_BucketsChangeForReadersAtOnce(t *testing.T) {
 	onChanges(t, func(b *bench, from, to *windowing.Metric) {
 		ctx := context.Background()
@@ -65,7 +97,7 @@ func TestGeneration_BucketsChangeForReadersAtOnce(t *testing.T) {
 
 		h := b.hand(l, to)
 		h.load()
-		last := h.all[len(h.all)-1]
+		last := &driven{b, h.all[len(h.all)-1]}
 		if last.t.shown() {
 			b.Fatal("the new definition is public before it has read anything")
 		}
@@ -85,23 +117,10 @@ func TestGeneration_BucketsChangeForReadersAtOnce(t *testing.T) {
 		// The process dies after each step, and another goes on.
 		old.load()
 		for _, o := range bucketsOf(from.Buckets) {
-			mine, err := last.t.positions(ctx, public{to.Generation(), to.Buckets})
-			if err != nil {
-				b.Fatal(err)
-			}
-			if ok, err := last.t.freeze(ctx, o.tag(from.Name), lowest(mine)); !ok || err != nil {
-				b.Fatalf("freeze bucket %d: got %v, %v", o.number, ok, err)
-			}
+			last.freeze(o.tag(from.Name))
 			same(fmt.Sprintf("bucket %d frozen", o.number), from)
 		}
-		for number, r := range old.all {
-			if err := tryFlush(r); !errors.Is(err, ErrSuperseded) {
-				b.Errorf("flush of the frozen bucket %d: got %v, want %v", number, err, ErrSuperseded)
-			}
-			if err := r.t.follow(ctx); !errors.Is(err, ErrSuperseded) {
-				b.Errorf("load of the frozen bucket %d: got %v, want %v", number, err, ErrSuperseded)
-			}
-		}
+		old.mustBeFrozen()
 		if done, err := last.t.advance(ctx); !done || err != nil {
 			b.Fatalf("take over: got %v, %v", done, err)
 		}

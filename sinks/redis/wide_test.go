@@ -413,6 +413,16 @@ func TestCluster_BucketsLieOnSeveralNodesAndOneComesBackEmpty(t *testing.T) {
 			t.Errorf("window %d: got %q, want %q", start, got, want)
 		}
 	}
+	for _, n := range []int{2, 1, 3} {
+		to := b.metric(func(d *windowing.Definition) { oneShard(d); d.Buckets = n })
+		next := b.hand(l, to)
+		next.sync()
+		next.takeOver()
+		checkExact(t, b.store, l, to)
+		if got := len(b.seen(to)); got != 2 {
+			t.Errorf("%d buckets: got %d windows, want 2", n, got)
+		}
+	}
 }
 
 // TestBuckets_WaitedIsUpToWhereAWindowCouldBePublished compares what a bucket
