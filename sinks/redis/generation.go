@@ -179,7 +179,7 @@ func (t *table) advance(ctx context.Context) (bool, error) {
 		return true, nil
 	case !t.b.wide() && t.rival.buckets == 1:
 		return t.promote(ctx)
-	case t.b.number < t.b.of-1:
+	case !t.b.speaks():
 		return false, nil
 	}
 	return t.takeOver(ctx)

@@ -18,6 +18,9 @@ type bucket struct{ number, of int }
 // wide reports whether there are others.
 func (b bucket) wide() bool { return b.of > 1 }
 
+// speaks reports whether the bucket speaks for all of its metric: the last does.
+func (b bucket) speaks() bool { return b.number == b.of-1 }
+
 // tag is what stands between the braces of the bucket's keys: the metric's name,
 // and its own number when it is not the only one. A metric's name has no dot.
 func (b bucket) tag(metric string) string {

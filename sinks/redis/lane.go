@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"tailwater/stream"
@@ -38,6 +39,7 @@ type lane struct {
 	consumer stream.Consumer
 	next     map[int32]int64
 	routes   map[*windowing.Metric]*routes
+	turn     []*runner
 	measured time.Time
 	wait     time.Duration
 }
@@ -112,12 +114,45 @@ func (l *lane) step(ctx context.Context) error {
 		}
 	}
 	now := time.Now()
+	l.turn = l.turn[:0]
 	for _, r := range l.runners {
 		if r.attached && !now.Before(r.due()) {
-			r.flush(ctx)
+			l.turn = append(l.turn, r)
 		}
 	}
+	each(l.turn, func(r *runner) { r.flush(ctx) })
 	return nil
+}
+
+// atOnce bounds the buckets that are flushed or loaded at the same time.
+const atOnce = 16
+
+// each does something with each runner. The buckets of a wide metric lie on
+// several servers and are done at the same time, so that a server that does not
+// answer costs the others one wait and not one for each of its buckets. The last
+// bucket, which speaks for all, comes after them.
+func each(runners []*runner, do func(*runner)) {
+	var side sync.WaitGroup
+	var turns chan struct{}
+	for _, r := range runners {
+		if r.t.b.speaks() {
+			continue
+		}
+		if turns == nil {
+			turns = make(chan struct{}, atOnce)
+		}
+		turns <- struct{}{}
+		side.Go(func() {
+			defer func() { <-turns }()
+			do(r)
+		})
+	}
+	side.Wait()
+	for _, r := range runners {
+		if r.t.b.speaks() {
+			do(r)
+		}
+	}
 }
 
 // route returns the buckets of a wide metric that each record touches, found
@@ -266,10 +301,18 @@ func (l *lane) prepare(ctx context.Context) {
 			}
 			r.detach(nil, 0)
 		}
-		if !r.loaded && !now.Before(r.retryAt) && ctx.Err() == nil {
-			r.prepare(ctx)
+	}
+	l.turn = l.turn[:0]
+	for _, r := range l.runners {
+		if !r.loaded && !now.Before(r.retryAt) {
+			l.turn = append(l.turn, r)
 		}
 	}
+	each(l.turn, func(r *runner) {
+		if ctx.Err() == nil {
+			r.prepare(ctx)
+		}
+	})
 }
 
 // split moves metrics that are far behind the others to lanes of their own.

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -464,4 +466,61 @@ func TestBuckets_WaitedIsUpToWhereAWindowCouldBePublished(t *testing.T) {
 			b.Error("no shard was ever waited for")
 		}
 	})
+}
+
+// crowd is a hook of the client that counts the scripts under way, and holds
+// each for a moment so that others can come.
+type crowd struct {
+	now, most atomic.Int32
+}
+
+func (h *crowd) DialHook(next goredis.DialHook) goredis.DialHook { return next }
+func (h *crowd) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+	return next
+}
+
+func (h *crowd) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
+	return func(ctx context.Context, cmd goredis.Cmder) error {
+		if n := h.now.Add(1); n > h.most.Load() {
+			h.most.Store(n)
+		}
+		defer h.now.Add(-1)
+		sleep(ctx, 2*time.Millisecond)
+		return next(ctx, cmd)
+	}
+}
+
+func TestBuckets_AreFlushedAtTheSameTime(t *testing.T) {
+	onMini(t, func(b *bench) {
+		seen := &crowd{}
+		worker := newBench(t, b.mini, b.url)
+		worker.client.AddHook(seen)
+		l := newFakeLog(2)
+		m := b.metric(buckets(5))
+		w := worker.work(l, nil, m)
+		traffic(l, 1000, 400)
+		b.await(l, m)
+		w.stop()
+		if most := seen.most.Load(); most < 2 {
+			t.Errorf("got at most %d scripts at once, want several", most)
+		}
+	})
+}
+
+func TestEach_LeavesTheBucketThatSpeaksForTheEnd(t *testing.T) {
+	var mu sync.Mutex
+	var order []int
+	var runners []*runner
+	for _, b := range bucketsOf(40) {
+		runners = append(runners, &runner{t: &table{b: b}})
+	}
+	slices.Reverse(runners)
+	each(runners, func(r *runner) {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, r.t.b.number)
+	})
+	if len(order) != 40 || order[39] != 39 {
+		t.Errorf("got the order %v, want bucket 39 last", order)
+	}
 }
