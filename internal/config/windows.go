@@ -17,7 +17,7 @@ type WindowStore struct {
 	Type     string         `key:"type" default:"embedded" enum:"embedded|redis" doc:"redis is a server of yours; embedded lives in the process, answers Redis clients and is rebuilt from the stream at each start."`
 	URL      Secret         `key:"url" doc:"redis://user:password@host:port/db, or rediss:// for TLS. redis needs exactly one of url, sentinel and cluster."`
 	Sentinel *StoreSentinel `key:"sentinel" doc:"A primary that Redis Sentinel watches."`
-	Cluster  *StoreCluster  `key:"cluster" doc:"A Redis Cluster; all keys of a metric lie in one slot."`
+	Cluster  *StoreCluster  `key:"cluster" doc:"A Redis Cluster; all keys of a metric lie in one slot, or those of each of its buckets."`
 	User     string         `key:"user" doc:"ACL user behind sentinel or cluster; a url holds its own."`
 	Password Secret         `key:"password" doc:"Its password, or that of the default user. Best taken from a file: ${file:/run/secrets/redis}."`
 	DB       int            `key:"db" range:"0..65535" doc:"Number of the database behind sentinel; a url holds its own, and a cluster has one only."`

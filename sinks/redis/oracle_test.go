@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math/big"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -345,7 +346,7 @@ func oracleMerge(m *windowing.Metric, parts []*Window, st []*stored) (out Window
 		out.Missing = append(out.Missing, w.Missing...)
 	}
 	for number, w := range parts {
-		if w == nil && start < st[number].floor && !states[StateLost] {
+		if w == nil && (start < st[number].floor || slices.Contains(st[number].starts, start)) && !states[StateLost] {
 			return out, true
 		}
 		if w == nil && st[number].watermark < end {

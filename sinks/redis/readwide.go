@@ -22,6 +22,8 @@ type part struct {
 	// watermark is the bucket's, and waited that without the shards that a window
 	// may do without, in microseconds; floor is in seconds.
 	watermark, waited, floor int64
+	// kept says that the bookkeeping has the window.
+	kept bool
 }
 
 func (p *part) there() bool { return len(p.meta) > 0 }
@@ -45,6 +47,10 @@ func (s *Store) parts(ctx context.Context, metric string, p public, starts []str
 	type found struct {
 		beside, shown *goredis.MapStringStringCmd
 	}
+	fields := []string{"watermark", "waited", "floor"}
+	for _, start := range starts {
+		fields = append(fields, "w:"+start)
+	}
 	pipe := s.client.Pipeline()
 	buckets := bucketsOf(p.buckets)
 	marks := make([]*goredis.SliceCmd, len(buckets))
@@ -53,7 +59,7 @@ func (s *Store) parts(ctx context.Context, metric string, p public, starts []str
 	for i, b := range buckets {
 		tag := b.tag(metric)
 		both[i] = [2]keys{s.keys(tag, p.generation, candidate), s.keys(tag, p.generation, current)}
-		marks[i] = pipe.HMGet(ctx, both[i][0].state(), "watermark", "waited", "floor")
+		marks[i] = pipe.HMGet(ctx, both[i][0].state(), fields...)
 		for w, start := range starts {
 			metas[w] = append(metas[w], found{pipe.HGetAll(ctx, both[i][0].meta(start)), pipe.HGetAll(ctx, both[i][1].meta(start))})
 		}
@@ -64,7 +70,8 @@ func (s *Store) parts(ctx context.Context, metric string, p public, starts []str
 	out := make([][]part, len(starts))
 	for w := range starts {
 		for i := range buckets {
-			x := part{watermark: number(marks[i].Val()[0]), waited: number(marks[i].Val()[1]), floor: number(marks[i].Val()[2])}
+			v := marks[i].Val()
+			x := part{watermark: number(v[0]), waited: number(v[1]), floor: number(v[2]), kept: v[3+w] != nil}
 			for k, h := range []map[string]string{metas[w][i].beside.Val(), metas[w][i].shown.Val()} {
 				if h["generation"] == p.generation {
 					x.keys, x.meta = both[i][k], h
@@ -117,8 +124,8 @@ func merge(start string, parts []part) (WindowInfo, error) {
 	for i := range parts {
 		switch x := &parts[i]; {
 		case x.there() || out.State == StateLost:
-		case out.Start.Unix() < x.floor:
-			return out, ErrNoWindow // the bucket no longer keeps it
+		case out.Start.Unix() < x.floor || x.kept:
+			return out, ErrNoWindow // the bucket has deleted it, or its keys vanished
 		case x.watermark >= out.End.UnixMicro(): // it has no group
 		case x.waited >= out.End.UnixMicro() && len(out.Missing) > 0:
 			out.Complete = false // it has none without the missing shards

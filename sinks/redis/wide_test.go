@@ -246,6 +246,33 @@ func TestBuckets_WindowIsPublishedWhenEveryBucketIsPastItsEnd(t *testing.T) {
 	})
 }
 
+func TestBuckets_WindowWhoseKeysVanishedInOneIsNotTakenForWhole(t *testing.T) {
+	onBoth(t, func(b *bench) {
+		ctx := context.Background()
+		l := newFakeLog(1)
+		m := b.metric(oneShardIn3)
+		s := l.shard("00")
+		everywhere(s, 0, 101, 1)
+		s.beat(110)
+		h := b.hand(l, m)
+		h.sync()
+		k := h.all[1].t.keys
+		b.client.Del(ctx, k.accumulators("100"), k.values("100"), k.meta("100"))
+		if w, err := b.store.Window(ctx, m.Name, time.Unix(100, 0)); !errors.Is(err, ErrNoWindow) {
+			b.Errorf("got %+v, %v, want %v", w, err, ErrNoWindow)
+		}
+		if infos, err := b.store.Windows(ctx, m.Name, 0); err != nil || len(infos) != 0 {
+			b.Errorf("listed: got %+v, %v, want none", infos, err)
+		}
+		s.event(0, 102, fmt.Sprintf(`"city":%q,"amount":1`, cities[1]))
+		h.foldAll()
+		h.flush()
+		if got, want := describe(b.window(m, 100)), "lost incomplete"; got != want {
+			b.Errorf("when the next merge has seen it: got %q, want %q", got, want)
+		}
+	})
+}
+
 func TestBuckets_EachAnnouncesItsOwn(t *testing.T) {
 	onBoth(t, func(b *bench) {
 		l := newFakeLog(1)
