@@ -551,3 +551,76 @@ func TestEach_LeavesTheBucketThatSpeaksForTheEnd(t *testing.T) {
 		t.Errorf("got the order %v, want bucket 39 last", order)
 	}
 }
+
+// outage is a hook of the client that fails what names a key, while it is out.
+type outage struct {
+	key string
+	out atomic.Bool
+}
+
+func (h *outage) fails(cmd goredis.Cmder) bool {
+	return h.out.Load() && strings.Contains(fmt.Sprint(cmd.Args()...), h.key)
+}
+
+func (h *outage) DialHook(next goredis.DialHook) goredis.DialHook { return next }
+
+func (h *outage) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
+	return func(ctx context.Context, cmd goredis.Cmder) error {
+		if h.fails(cmd) {
+			err := errors.New("connection refused")
+			cmd.SetErr(err)
+			return err
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (h *outage) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []goredis.Cmder) error {
+		if slices.ContainsFunc(cmds, h.fails) {
+			return errors.New("connection refused")
+		}
+		return next(ctx, cmds)
+	}
+}
+
+func TestBuckets_WorkerGoesOnInTheOthersWhileOneIsDown(t *testing.T) {
+	onBoth(t, func(b *bench) {
+		down := &outage{key: "{gmv.1}"}
+		worker := newBench(b.T, b.mini, b.url)
+		worker.client.AddHook(down)
+		l := newFakeLog(1)
+		m := b.metric(oneShardIn3)
+		w := worker.work(l, nil, m)
+		s := l.shard("00")
+		everywhere(s, 0, 1000, 1)
+		b.await(l, m)
+		down.out.Store(true)
+		everywhere(s, 0, 1001, 2)
+		s.beat(1010)
+		testenv.Wait(b, 20*time.Second, "the other buckets at the end", func() error {
+			for number, want := range []int64{7, 3, 7} {
+				st, err := b.store.table(m, number).load(context.Background())
+				if err != nil || st.positions[0].Offset != want {
+					return fmt.Errorf("bucket %d: at %v, want %d; %v", number, st.positions, want, err)
+				}
+			}
+			if st := w.Status().Metrics[0]; !strings.Contains(st.LastError, "connection refused") || st.Saved[0] != 3 {
+				return fmt.Errorf("status is %+v", st)
+			}
+			return nil
+		})
+		checkExact(b, b.store, l, m)
+		if got, want := describe(b.window(m, 1000)), "open incomplete"; got != want {
+			b.Errorf("window: got %q, want %q", got, want)
+		}
+		down.out.Store(false)
+		b.await(l, m)
+		if got, want := b.sums(m, 1000), [3]string{"3.00", "3.00", "3.00"}; got != want {
+			b.Errorf("sums: got %v, want %v", got, want)
+		}
+		if got, want := describe(b.window(m, 1000)), "closed complete"; got != want {
+			b.Errorf("window: got %q, want %q", got, want)
+		}
+	})
+}
