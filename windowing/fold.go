@@ -78,7 +78,10 @@ type place struct {
 // Fold turns the records of one metric's topic into deltas. It allocates
 // nothing per event once it has seen the groups. One goroutine uses it.
 type Fold struct {
-	m       *Metric
+	m *Metric
+	// bucket is the one whose groups are folded, of so many.
+	bucket, buckets uint64
+
 	size    int64
 	late    int64 // lateness in microseconds
 	shards  map[string]int
@@ -100,10 +103,16 @@ type Fold struct {
 	deltas   Deltas
 }
 
-// NewFold returns a fold of the metric that has no position yet.
-func NewFold(m *Metric) *Fold {
+// NewFold returns a fold of the metric that has no position yet. Of a metric
+// with buckets it is that of the first.
+func NewFold(m *Metric) *Fold { return NewBucketFold(m, 0) }
+
+// NewBucketFold returns a fold of one bucket of the metric, counted from 0. It
+// leaves the groups of the others out, and follows marks and watermarks as they
+// do.
+func NewBucketFold(m *Metric, bucket int) *Fold {
 	f := &Fold{
-		m: m, size: m.sizeSeconds(), late: m.Lateness.Microseconds(),
+		m: m, bucket: uint64(bucket), buckets: uint64(m.Buckets), size: m.sizeSeconds(), late: m.Lateness.Microseconds(),
 		shards:  make(map[string]int, len(m.Shards)),
 		members: newMembers(m),
 		parts:   make([]partition, m.Partitions),
@@ -159,7 +168,14 @@ func (f *Fold) Full() bool {
 // without holes from its position on; those below it are left out. After an
 // error, a *RecordError or a *stream.GapError, the partition is stopped: later
 // records of it are left out, and what came before stays in the batch.
-func (f *Fold) Add(r *stream.Record) error {
+func (f *Fold) Add(r *stream.Record) error { return f.add(r, true) }
+
+// Pass is Add for a record whose event touches no group of the fold's bucket,
+// as a Router says: it is accepted or not, moves position, mark and watermark,
+// and its value is not looked at.
+func (f *Fold) Pass(r *stream.Record) error { return f.add(r, false) }
+
+func (f *Fold) add(r *stream.Record, fold bool) error {
 	if r.Partition < 0 || int(r.Partition) >= len(f.parts) {
 		return f.refuse(r, fmt.Errorf("partition is beyond the %d of the topic", len(f.parts)))
 	}
@@ -174,7 +190,7 @@ func (f *Fold) Add(r *stream.Record) error {
 		return err
 	}
 	if ok {
-		if err := f.accept(p, r); err != nil {
+		if err := f.accept(p, r, fold); err != nil {
 			if delete(p.marks, r.Shard); known {
 				p.marks[r.Shard] = before
 			}
@@ -192,11 +208,11 @@ func (f *Fold) refuse(r *stream.Record, err error) error {
 
 // accept folds an accepted record, then raises the watermark: the record's own
 // watermark speaks of the records behind it.
-func (f *Fold) accept(p *partition, r *stream.Record) error {
+func (f *Fold) accept(p *partition, r *stream.Record, fold bool) error {
 	if r.Watermark > MaxMicros {
 		return errBigTime
 	}
-	if r.Kind == stream.Event {
+	if fold && r.Kind == stream.Event {
 		if err := f.event(p, r.Value); err != nil {
 			return err
 		}
@@ -286,6 +302,9 @@ func (f *Fold) read(p *partition, m *image, micros, sign int64) error {
 			return err
 		}
 	}
+	if f.buckets > 1 && !f.mine() {
+		return nil
+	}
 	if f.m.Time != CommitTime {
 		seconds, ok, err := e.moment()
 		if err != nil {
@@ -319,6 +338,12 @@ func (f *Fold) read(p *partition, m *image, micros, sign int64) error {
 	}
 	m.taken = true
 	return nil
+}
+
+// mine reports whether the group of the picked event is one of the bucket's.
+func (f *Fold) mine() bool {
+	f.text = f.members.appendGroup(f.text[:0])
+	return stream.KeyHash(f.text)%f.buckets == f.bucket
 }
 
 // group interns the group of the picked event.

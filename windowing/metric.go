@@ -39,10 +39,15 @@ const (
 // Defaults of a Definition.
 const (
 	DefaultMaxGroups  = 100_000
+	DefaultBuckets    = 1
 	DefaultWriteDelay = time.Minute
 	DefaultRetain     = 12 * time.Hour
 	DefaultSize       = 5 * time.Minute
 )
+
+// MaxBuckets is the most buckets that a metric can be split into: a Router
+// names those of an event in 64 bits.
+const MaxBuckets = 64
 
 // maxWindows bounds the windows that a metric may keep at once.
 const maxWindows = 100_000
@@ -77,6 +82,9 @@ type Definition struct {
 	// MaxGroups bounds the groups of one window; beyond it the metric stops.
 	// 0 is 100,000.
 	MaxGroups int
+	// Buckets is the number of parts that the groups of a wide metric are
+	// divided into, each kept by itself; BucketOf says which has a group. 0 is 1.
+	Buckets int
 	// OnLate says what a late event does. "" is Revise.
 	OnLate OnLate
 	// Lateness is how long, in log time, a window stays open after its end.
@@ -172,6 +180,9 @@ func (d *Definition) fill() {
 	if d.MaxGroups == 0 {
 		d.MaxGroups = DefaultMaxGroups
 	}
+	if d.Buckets == 0 {
+		d.Buckets = DefaultBuckets
+	}
 	if d.Retain == 0 {
 		d.Retain = DefaultRetain
 	}
@@ -196,6 +207,7 @@ func (d *Definition) check() (errs []error) {
 	bad(d.Rows == Latest && d.OnLate != Revise, "on_late %q: rows: latest takes rows back, which drop would break; want revise", d.OnLate)
 	bad(d.OnLate != Revise && d.OnLate != Drop, "on_late %q: want revise or drop", d.OnLate)
 	bad(d.MaxGroups < 0, "max_groups %d: want a positive number", d.MaxGroups)
+	bad(d.Buckets < 1 || d.Buckets > MaxBuckets, "buckets %d: want 1 to %d", d.Buckets, MaxBuckets)
 	bad(d.Lateness < 0 || d.WaitForShards < 0 || d.WriteDelay < 0, "lateness, wait_for_shards and write delay must not be negative")
 	bad(d.Retain < d.Size, "retain %v: want at least the size %v", d.Retain, d.Size)
 	bad(d.Size > 0 && d.Retain/d.Size > maxWindows, "retain %v keeps more than %d windows of %v", d.Retain, maxWindows, d.Size)
@@ -219,6 +231,9 @@ func (m *Metric) hash() string {
 	if m.Time != CommitTime {
 		parts = append(parts, m.Time)
 	}
+	if m.Buckets > 1 {
+		parts = append(parts, map[string]int{"buckets": m.Buckets})
+	}
 	b, err := json.Marshal(parts)
 	if err != nil {
 		panic("windowing: plain values cannot fail to marshal: " + err.Error())
@@ -231,8 +246,9 @@ func (m *Metric) sizeSeconds() int64 { return int64(m.Size / time.Second) }
 
 // Generation is a hash of everything that the metric's values depend on. A
 // metric whose definition changes is another generation, built beside the old
-// one until it has caught up. What does not change a value (max_groups,
-// retain, wait_for_shards, shards) is not part of it.
+// one until it has caught up. The number of buckets is part of it, for it says
+// where a group's value is kept. What changes neither (max_groups, retain,
+// wait_for_shards, shards) is not.
 func (m *Metric) Generation() string { return m.generation }
 
 // Aggregate returns the compiled aggregate.

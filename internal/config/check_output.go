@@ -73,6 +73,9 @@ func (l *loader) checkWindows(c *Config, columns map[string]viewColumns) *Resolv
 				l.at(path, "duplicate-key", "`%s` is in group_by twice", g)
 			}
 		}
+		if m.Buckets > 1 && len(m.GroupBy) == 0 {
+			l.at(at+".buckets", "no-effect", "buckets have no effect: without group_by there is one group")
+		}
 		l.syntaxOf(at+".where", m.Where)
 		l.checkSize(c, at, m)
 		l.checkTime(c, at, m, columns)

@@ -17,7 +17,7 @@ type WindowStore struct {
 	Type     string         `key:"type" default:"embedded" enum:"embedded|redis" doc:"redis is a server of yours; embedded lives in the process, answers Redis clients and is rebuilt from the stream at each start."`
 	URL      Secret         `key:"url" doc:"redis://user:password@host:port/db, or rediss:// for TLS. redis needs exactly one of url, sentinel and cluster."`
 	Sentinel *StoreSentinel `key:"sentinel" doc:"A primary that Redis Sentinel watches."`
-	Cluster  *StoreCluster  `key:"cluster" doc:"A Redis Cluster; all keys of a metric lie in one slot."`
+	Cluster  *StoreCluster  `key:"cluster" doc:"A Redis Cluster; all keys of a metric lie in one slot, or those of each of its buckets."`
 	User     string         `key:"user" doc:"ACL user behind sentinel or cluster; a url holds its own."`
 	Password Secret         `key:"password" doc:"Its password, or that of the default user. Best taken from a file: ${file:/run/secrets/redis}."`
 	DB       int            `key:"db" range:"0..65535" doc:"Number of the database behind sentinel; a url holds its own, and a cluster has one only."`
@@ -77,6 +77,7 @@ type Metric struct {
 	Where         Expr          `key:"where" doc:"CEL condition over the view's columns."`
 	GroupBy       []string      `key:"group_by" doc:"Columns of the view; one value for each combination."`
 	MaxGroups     int           `key:"max_groups" default:"100000" range:"1..10000000" doc:"Groups in one window above which the metric stops, named, rather than fill the store."`
+	Buckets       int           `key:"buckets" default:"1" range:"1..64" doc:"Parts that the groups are divided into by their hash, each with keys of its own, so that a wide metric lies on several nodes of a Redis Cluster. Each takes max_groups divided by their number, rounded up; a hash divides about evenly, so leave room. Another number is a new generation, built from the stream."`
 	Size          time.Duration `key:"size" inherit:"windows.defaults.size" range:"1s..744h" doc:"Length of a window, in whole seconds."`
 	Unit          string        `key:"unit" doc:"Unit of the value, for people."`
 	Time          string        `key:"time" inherit:"windows.defaults.time" doc:"Which time puts a row into a window: commit, or a DATE, DATETIME or TIMESTAMP column of the view, in UTC. A window still closes by commit times."`

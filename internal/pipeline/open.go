@@ -78,7 +78,7 @@ func (p *Pipeline) metric(m *config.ResolvedMetric) windowing.Definition {
 	topic := p.topics[m.View]
 	return windowing.Definition{
 		Name: m.Name, View: m.View, Topic: topic.Name, Size: m.Size, Aggregate: m.Value.String(),
-		Rows: windowing.Rows(m.Rows), Time: m.Time, Where: string(m.Where), GroupBy: m.GroupBy, MaxGroups: m.MaxGroups,
+		Rows: windowing.Rows(m.Rows), Time: m.Time, Where: string(m.Where), GroupBy: m.GroupBy, MaxGroups: m.MaxGroups, Buckets: m.Buckets,
 		OnLate: windowing.OnLate(m.OnLate), Lateness: m.Lateness, WaitForShards: m.WaitForShards,
 		Retain: p.cfg.Windows.Store.Retain, Shards: p.shardsOf(m.View), Partitions: topic.Partitions,
 	}

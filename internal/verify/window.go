@@ -34,6 +34,9 @@ type metric struct {
 	timeType change.Type
 	// from is the start of the first window that the stream has whole.
 	from int64
+	// public is what readers see of the metric, bucket the part that this is.
+	public shown
+	bucket int
 	// secret says that a group shows a masked column.
 	secret bool
 }
@@ -112,6 +115,9 @@ func (m *metric) add(e *event, late func(end int64) bool) error {
 
 // place says in which window and group an event's row is, if the metric takes it.
 func (m *metric) place(e *event) (start int64, group string, ok bool, err error) {
+	if m.wide() && !m.mine(m.group(e)) {
+		return 0, "", false, nil
+	}
 	if ok, err := m.takes(e); err != nil || !ok {
 		return 0, "", false, err
 	}
@@ -124,6 +130,11 @@ func (m *metric) place(e *event) (start int64, group string, ok bool, err error)
 	if start = at - at%m.size; start < m.from {
 		return 0, "", false, nil
 	}
+	return start, string(m.group(e)), true, nil
+}
+
+// group is the JSON array of the values of an event's group.
+func (m *metric) group(e *event) []byte {
 	text := []byte{'['}
 	for i, name := range m.GroupBy {
 		if i > 0 {
@@ -135,7 +146,7 @@ func (m *metric) place(e *event) (start int64, group string, ok bool, err error)
 		}
 		text = append(text, raw...)
 	}
-	return start, string(append(text, ']')), true, nil
+	return append(text, ']')
 }
 
 // count adds a row with the given value.

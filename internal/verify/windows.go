@@ -67,6 +67,9 @@ func (w *windows) view(ctx context.Context, view string) error {
 	if err != nil {
 		return err
 	}
+	if f.metrics, err = w.split(ctx, f.metrics); err != nil {
+		return err
+	}
 	for _, m := range f.metrics {
 		floor, err := w.floor(ctx, m)
 		if err != nil {
@@ -82,13 +85,23 @@ func (w *windows) view(ctx context.Context, view string) error {
 	}
 	var c windowCount
 	for _, m := range f.metrics {
-		unsettled, err := w.metric(ctx, m, &c)
+		var one windowCount
+		unsettled, err := w.metric(ctx, m, &one)
 		if err != nil {
 			return err
 		}
-		if err := w.settle(ctx, f.only(m), unsettled, &c); err != nil {
+		if err := w.settle(ctx, f.only(m), unsettled, &one); err != nil {
 			return err
 		}
+		ok, err := w.unchanged(ctx, m)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			w.v.findings.note("metric %s was not compared: its number of buckets changed while it was looked at", m.tag())
+			one = windowCount{skipped: one.windows + one.skipped}
+		}
+		c.add(&one)
 	}
 	w.finish(&c, f)
 	return nil
@@ -120,8 +133,6 @@ func (w *windows) finish(c *windowCount, f *folding) {
 	}
 }
 
-func (w *windows) key(m *metric, rest string) string { return w.prefix + "{" + m.Name + "}:" + rest }
-
 // await waits until every metric has stored positions at or behind the end of
 // the fold.
 func (w *windows) await(ctx context.Context, f *folding) error {
@@ -138,13 +149,13 @@ func (w *windows) await(ctx context.Context, f *folding) error {
 				break
 			}
 			if w.v.running == nil {
-				return &UnreachableError{What: fmt.Sprintf("metric %s: %s, and no pipeline runs that could fold the rest: start it", m.Name, lacks)}
+				return &UnreachableError{What: fmt.Sprintf("metric %s: %s, and no pipeline runs that could fold the rest: start it", m.tag(), lacks)}
 			}
 			if !pause(limit, 50*time.Millisecond) {
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
 				}
-				return &UnreachableError{What: fmt.Sprintf("metric %s: %s after %s; see `tailwater status`, or wait longer with --timeout", m.Name, lacks, w.v.o.Timeout)}
+				return &UnreachableError{What: fmt.Sprintf("metric %s: %s after %s; see `tailwater status`, or wait longer with --timeout", m.tag(), lacks, w.v.o.Timeout)}
 			}
 		}
 		w.v.progress.add(1)
@@ -169,11 +180,8 @@ func (w *windows) behind(ctx context.Context, m *metric, f *folding) (string, er
 // positions returns the offset up to which a metric has folded each partition,
 // 0 for one of another incarnation; nil when the metric has no bookkeeping.
 func (w *windows) positions(ctx context.Context, m *metric, t *topic) ([]int64, error) {
-	generation, err := w.client.HGet(ctx, w.key(m, "gen"), "current").Result()
-	if errors.Is(err, goredis.Nil) {
-		return nil, nil
-	}
-	if err != nil {
+	generation, err := w.generation(ctx, m)
+	if err != nil || generation == "" {
 		return nil, err
 	}
 	fields := make([]string, len(t.bounds))
@@ -197,7 +205,7 @@ func (w *windows) positions(ctx context.Context, m *metric, t *topic) ([]int64, 
 
 // floor returns the start, in seconds, below which a metric keeps no windows.
 func (w *windows) floor(ctx context.Context, m *metric) (int64, error) {
-	generation, err := w.client.HGet(ctx, w.key(m, "gen"), "current").Result()
+	generation, err := w.generation(ctx, m)
 	if err == nil {
 		var floor int64
 		if floor, err = w.client.HGet(ctx, w.key(m, "s:"+generation), "floor").Int64(); err == nil {
@@ -213,9 +221,9 @@ func (w *windows) floor(ctx context.Context, m *metric) (int64, error) {
 // metric compares the windows of one metric. Those that are open or differ are
 // not counted but returned.
 func (w *windows) metric(ctx context.Context, m *metric, c *windowCount) (unsettled []string, err error) {
-	starts, err := w.client.ZRange(ctx, w.key(m, "windows"), 0, -1).Result()
+	starts, err := w.starts(ctx, m)
 	if err != nil {
-		return nil, &UnreachableError{"the window store cannot be read", err}
+		return nil, err
 	}
 	seen := make(map[int64]bool)
 	for _, text := range starts {
@@ -224,11 +232,14 @@ func (w *windows) metric(ctx context.Context, m *metric, c *windowCount) (unsett
 			c.differ(m, text, Difference{Text: "the name of the window is no number"})
 			continue
 		}
-		seen[seconds*1e6] = true
 		have, err := w.read(ctx, m, text)
 		if err != nil {
 			return nil, &UnreachableError{"the window store cannot be read", err}
 		}
+		if m.wide() && have.state == "" {
+			continue // of another generation
+		}
+		seen[seconds*1e6] = true
 		var one windowCount
 		if one.compare(m, seconds*1e6, have); have.state == "open" || len(one.differences) > 0 {
 			unsettled = append(unsettled, text)
@@ -252,16 +263,6 @@ func (w *windows) metric(ctx context.Context, m *metric, c *windowCount) (unsett
 type window struct {
 	state  string
 	values map[string]string
-}
-
-// read reads a window's state and values.
-func (w *windows) read(ctx context.Context, m *metric, start string) (window, error) {
-	meta, err := w.client.HGet(ctx, w.key(m, "meta:"+start), "state").Result()
-	if err != nil && !errors.Is(err, goredis.Nil) {
-		return window{}, err
-	}
-	values, err := w.client.HGetAll(ctx, w.key(m, "w:"+start)).Result()
-	return window{meta, values}, err
 }
 
 func stamp(micros int64) string { return time.UnixMicro(micros).UTC().Format(time.RFC3339) }
@@ -294,6 +295,9 @@ func (c *windowCount) compare(m *metric, start int64, found window) {
 // differ keeps a difference.
 func (c *windowCount) differ(m *metric, window string, d Difference) {
 	d.Kind, d.Part, d.View, d.Metric, d.Window = Window, "windows", m.View, m.Name, window
+	if m.wide() {
+		d.Text = strings.TrimPrefix(d.Text+fmt.Sprintf(", in bucket %d", m.bucket), ", ")
+	}
 	if d.Group = clip(d.Group); m.secret && d.Group != "" {
 		d.Group = "***"
 	}

@@ -39,7 +39,7 @@ func TestAverage_IsMySQLs(t *testing.T) {
 			want = append(want, row[0])
 		}
 	}
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		got := b.probe(`
 			local out = {}
 			for i = 1, #ARGV, 3 do out[#out + 1] = average(ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])) end
@@ -72,7 +72,7 @@ func point(n *big.Int, scale int) string {
 
 // TestAverage_DividesByLargeCounts compares with big numbers where no table can be filled.
 func TestAverage_DividesByLargeCounts(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		rng := rand.New(rand.NewPCG(13, 14))
 		var args []any
 		var want []string

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"regexp"
@@ -18,17 +19,18 @@ const keysPage = "../../docs/format/redis-keys.md"
 // example is a command of the page with the lines that it answers.
 type example struct{ command, want string }
 
-func examples(t *testing.T) (out []example) {
+// examples are those of a console block of the page.
+func examples(t *testing.T, number int) (out []example) {
 	t.Helper()
 	page, err := os.ReadFile(keysPage)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, block, ok := strings.Cut(string(page), "```console\n")
-	block, _, ok2 := strings.Cut(block, "```")
-	if !ok || !ok2 {
-		t.Fatal("the page has no console block")
+	blocks := strings.Split(string(page), "```console\n")
+	if len(blocks) <= 1+number {
+		t.Fatalf("the page has %d console blocks", len(blocks)-1)
 	}
+	block, _, _ := strings.Cut(blocks[1+number], "```")
 	for line := range strings.Lines(block) {
 		line = strings.TrimSuffix(line, "\n")
 		if command, ok := strings.CutPrefix(line, "> "); ok {
@@ -42,10 +44,16 @@ func examples(t *testing.T) (out []example) {
 }
 
 func TestKeysPage_ExamplesAreWhatRedisCLISays(t *testing.T) {
+	for number, buckets := range []int{1, 3} {
+		t.Run(strconv.Itoa(buckets), func(t *testing.T) { tryExamples(t, number, buckets) })
+	}
+}
+
+func tryExamples(t *testing.T, number, buckets int) {
 	srv := testenv.Redis(t)
 	b := newBench(t, nil, "redis://"+srv.Addr)
 	l := newFakeLog(1)
-	m := b.metric(func(d *windowing.Definition) { oneShard(d); d.Size = 5 * time.Minute })
+	m := b.metric(func(d *windowing.Definition) { oneShard(d); d.Size, d.Buckets = 5*time.Minute, buckets })
 	s0 := l.shard("00")
 	s0.event(0, 1763632205, `"city":"Pune","amount":12.50`)
 	s0.event(0, 1763632206, `"city":"Pune","amount":-0.25`)
@@ -53,7 +61,7 @@ func TestKeysPage_ExamplesAreWhatRedisCLISays(t *testing.T) {
 	s0.event(0, 1763632208, `"city":"Delhi","amount":7`)
 	s0.event(0, 1763632500, `"city":"Pune","amount":1`)
 	b.hand(l, m).sync()
-	all := examples(t)
+	all := examples(t, number)
 	if len(all) < 5 {
 		t.Fatalf("found %d examples on the page", len(all))
 	}
@@ -83,6 +91,13 @@ func TestKeysPage_NamesEveryKeyAndField(t *testing.T) {
 		b.hand(l, m).sync()
 		next := b.metric(func(d *windowing.Definition) { oneShard(d); d.GroupBy = nil })
 		b.hand(l, next).sync()
+		wide := b.metric(oneShardIn3)
+		h := b.hand(l, wide)
+		h.sync()
+		h.all[2].t.rival = public{next.Generation(), 1}
+		if ok, err := h.all[2].t.freeze(context.Background(), "gmv", []windowing.Position{{Incarnation: l.incarnation, Offset: 1 << 40}}); !ok || err != nil {
+			b.Fatalf("freeze: got %v, %v", ok, err)
+		}
 		page, err := os.ReadFile(keysPage)
 		if err != nil {
 			t.Fatal(err)

@@ -86,7 +86,7 @@ func TestEvents_LostWindowsAreAnnounced(t *testing.T) {
 }
 
 func TestEvents_AreBounded(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		b.probe(`
 			local e = {state = 'closed', revision = 5, complete = '1', missing = '-'}
 			for i = 1, 3000 do announce('events', '200', e, '100', 110) end
@@ -95,7 +95,7 @@ func TestEvents_AreBounded(t *testing.T) {
 			b.Errorf("got %d events, want about 200", n)
 		}
 		long := b.metric(func(d *windowing.Definition) { d.Retain = 12 * time.Hour })
-		if got, want := b.store.table(long).maxEvents(), int64(8640); got != want {
+		if got, want := b.store.table(long, 0).maxEvents(), int64(8640); got != want {
 			b.Errorf("events of 4,320 windows: got %d, want %d", got, want)
 		}
 	})

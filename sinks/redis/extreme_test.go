@@ -96,7 +96,7 @@ func TestExtreme_IsMySQLs(t *testing.T) {
 			shown[fmt.Sprint("min ", g)], shown[fmt.Sprint("max ", g)] = shown[row[0]], shown[row[1]]
 		}
 		k.column.Name = "v"
-		onBoth(t, func(b *bench) { k.compare(b, l, shown) })
+		onEvery(t, func(b *bench) { k.compare(b, l, shown) })
 	}
 }
 
@@ -124,7 +124,7 @@ func (k *kind) compare(b *bench, l *fakeLog, want map[string]string) {
 }
 
 func TestExtreme_LostOrderIsALostWindow(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(1)
 		m := b.metric(func(d *windowing.Definition) { oneShard(d); dated(d); d.Aggregate = "max(amount)" })
 		s0 := l.shard("00")
@@ -143,7 +143,7 @@ func TestExtreme_LostOrderIsALostWindow(t *testing.T) {
 }
 
 func TestExtreme_ValuesThatDoNotAgreeRebuildTheMetric(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(1)
 		m := b.metric(func(d *windowing.Definition) { oneShard(d); dated(d); d.Aggregate = "max(amount)" })
 		s0 := l.shard("00")

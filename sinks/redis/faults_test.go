@@ -13,7 +13,7 @@ import (
 func oneShard(d *windowing.Definition) { d.Shards, d.Partitions = []string{"00"}, 1 }
 
 func TestHazard_B14_RollbackOfTheStoreIsSeenAndAppliedAgain(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(2)
 		s0 := l.shard("00")
 		m := b.metric(nil)
@@ -41,7 +41,7 @@ func TestHazard_B14_RollbackOfTheStoreIsSeenAndAppliedAgain(t *testing.T) {
 }
 
 func TestHazard_B14_WipedStoreIsRebuiltFromTheLog(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(2)
 		s0 := l.shard("00")
 		m := b.metric(nil)
@@ -60,7 +60,7 @@ func TestHazard_B14_WipedStoreIsRebuiltFromTheLog(t *testing.T) {
 }
 
 func TestHazard_B15_LostReplyIsNotAppliedTwice(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(2)
 		l.shard("00").event(0, 101, `"city":"Pune","amount":1`)
 		m := b.metric(nil)
@@ -80,7 +80,7 @@ func TestHazard_B15_LostReplyIsNotAppliedTwice(t *testing.T) {
 }
 
 func TestProtocol_ScriptThatLandsLateIsRefused(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		ctx := context.Background()
 		l := newFakeLog(2)
 		s0 := l.shard("00")
@@ -126,7 +126,7 @@ func TestProtocol_NothingIsWrittenWhenAnyKeyIsForeign(t *testing.T) {
 }
 
 func TestProtocol_MarkerOfAnUnfinishedScriptRebuildsTheMetric(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		ctx := context.Background()
 		l := newFakeLog(1)
 		s0 := l.shard("00")
@@ -157,7 +157,7 @@ func TestProtocol_GarbageInTheBookkeepingRebuildsTheMetric(t *testing.T) {
 		"w:100": "closed", "p:0": "log-1 minus one", "m:0": "00=xyz", "stopped": "who knows", "floor": "low",
 	} {
 		t.Run(field, func(t *testing.T) {
-			onBoth(t, func(b *bench) {
+			onEvery(t, func(b *bench) {
 				l := newFakeLog(1)
 				s0 := l.shard("00")
 				m := b.metric(oneShard)
@@ -183,7 +183,7 @@ func TestProtocol_GarbageInTheBookkeepingRebuildsTheMetric(t *testing.T) {
 }
 
 func TestProtocol_GapRaisesTheFloorAndGivesUpWhatItMayHaveTouched(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(1)
 		s0 := l.shard("00")
 		m := b.metric(oneShard) // writes are delayed by 5 s at most
@@ -224,7 +224,7 @@ func TestProtocol_GapRaisesTheFloorAndGivesUpWhatItMayHaveTouched(t *testing.T) 
 }
 
 func TestProtocol_GapWaitsForEveryShardToBeHeard(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(2)
 		s0, s1 := l.shard("00"), l.shard("01")
 		m := b.metric(nil)
@@ -250,7 +250,7 @@ func TestProtocol_GapWaitsForEveryShardToBeHeard(t *testing.T) {
 }
 
 func TestProtocol_PositionOfAnotherIncarnationIsAGap(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(1)
 		s0 := l.shard("00")
 		m := b.metric(oneShard)
@@ -276,7 +276,7 @@ func TestProtocol_PositionOfAnotherIncarnationIsAGap(t *testing.T) {
 }
 
 func TestProtocol_OffsetBeyondTheLogStopsTheMetric(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(1)
 		m := b.metric(oneShard)
 		l.shard("00").event(0, 101, `"city":"Pune","amount":1`)
@@ -289,7 +289,7 @@ func TestProtocol_OffsetBeyondTheLogStopsTheMetric(t *testing.T) {
 }
 
 func TestProtocol_RevisionIsNeverUsedForTwoContents(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(1)
 		s0 := l.shard("00")
 		m := b.metric(oneShard)
@@ -354,7 +354,7 @@ func TestMerge_StopsAtMaxGroupsAndGoesOnWhenItIsRaised(t *testing.T) {
 }
 
 func TestMerge_OverflowIsMarkedCountedAndSticky(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		ctx := context.Background()
 		nines := func(n int) string { return strings.Repeat("9", n) }
 		for agg, full := range map[string]string{
@@ -383,7 +383,7 @@ func TestMerge_OverflowIsMarkedCountedAndSticky(t *testing.T) {
 }
 
 func TestWorkerOptions_ShardListIsReplacedAtAStartOnly(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(1)
 		s0 := l.shard("00")
 		one := b.metric(oneShard)

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -22,6 +23,8 @@ type bench struct {
 	url    string
 	store  *Store
 	client goredis.UniversalClient
+	// buckets are those of metrics that say nothing else.
+	buckets int
 }
 
 // onBoth runs a test on miniredis and on a real Redis.
@@ -29,6 +32,16 @@ func onBoth(t *testing.T, run func(b *bench)) {
 	t.Helper()
 	t.Run("miniredis", func(t *testing.T) { onMini(t, run) })
 	t.Run("redis", func(t *testing.T) { run(newBench(t, nil, realRedis(t))) })
+}
+
+// onEvery runs a test on both, with metrics that are whole and with metrics in
+// three buckets.
+func onEvery(t *testing.T, run func(b *bench)) {
+	t.Helper()
+	onBoth(t, run)
+	wide := func(b *bench) { b.buckets = 3; run(b) }
+	t.Run("miniredis, 3 buckets", func(t *testing.T) { onMini(t, wide) })
+	t.Run("redis, 3 buckets", func(t *testing.T) { wide(newBench(t, nil, realRedis(t))) })
 }
 
 // onMini runs a test on miniredis.
@@ -61,7 +74,12 @@ func newBench(t *testing.T, m *miniredis.Miniredis, url string) *bench {
 // seconds, two partitions and the shards 00 and 01.
 func (b *bench) metric(change func(d *windowing.Definition)) *windowing.Metric {
 	b.Helper()
-	return compile(b, change)
+	return compile(b, func(d *windowing.Definition) {
+		d.Buckets = b.buckets
+		if change != nil {
+			change(d)
+		}
+	})
 }
 
 func compile(t testing.TB, change func(d *windowing.Definition)) *windowing.Metric {
@@ -81,15 +99,28 @@ func compile(t testing.TB, change func(d *windowing.Definition)) *windowing.Metr
 	return m
 }
 
-// hand drives a runner by hand, one step at a time.
+// hand drives a runner by hand, one step at a time, or those of all buckets.
 type hand struct {
 	b   *bench
 	log *fakeLog
-	r   *runner
+	r   *runner // that of Pune
+	all []*runner
 }
 
+// hand drives all buckets of a metric.
 func (b *bench) hand(l *fakeLog, m *windowing.Metric) *hand {
-	return &hand{b: b, log: l, r: newRunner(m, &WorkerOptions{Source: l, Store: b.store, Logger: discard()})}
+	h := &hand{b: b, log: l}
+	for number := range m.Buckets {
+		h.all = append(h.all, b.handOf(l, m, number).r)
+	}
+	h.r = h.all[windowing.BucketOf(`["Pune"]`, m.Buckets)]
+	return h
+}
+
+// handOf drives one bucket.
+func (b *bench) handOf(l *fakeLog, m *windowing.Metric, number int) *hand {
+	r := newRunner(m, number, &WorkerOptions{Source: l, Store: b.store, Logger: discard()})
+	return &hand{b: b, log: l, r: r, all: []*runner{r}}
 }
 
 // load prepares the runner and fails the test when it cannot.
@@ -100,25 +131,38 @@ func (h *hand) load() {
 	}
 }
 
-func (h *hand) tryLoad() error {
-	if err := h.r.load(context.Background()); err != nil {
-		h.r.refused(err)
+func (h *hand) tryLoad() error { return h.each(tryLoad) }
+
+func tryLoad(r *runner) error {
+	if err := r.load(context.Background()); err != nil {
+		r.refused(err)
 		return err
 	}
-	h.r.loaded = true
+	r.loaded = true
 	return nil
+}
+
+// each does something with every bucket, and joins the errors.
+func (h *hand) each(do func(*runner) error) error {
+	var errs []error
+	for _, r := range h.all {
+		errs = append(errs, do(r))
+	}
+	return errors.Join(errs...)
 }
 
 // fold reads up to n records of a partition.
 func (h *hand) fold(p int32, n int64) {
 	h.b.Helper()
-	next, ok := h.r.fold.Next(p)
-	if !ok {
-		h.b.Fatalf("partition %d is not started", p)
-	}
-	for i := next; i < min(next+n, h.log.end(p)); i++ {
-		if err := h.r.fold.Add(&h.log.parts[p][i]); err != nil {
-			h.b.Fatalf("fold offset %d: %v", i, err)
+	for _, r := range h.all {
+		next, ok := r.fold.Next(p)
+		if !ok {
+			h.b.Fatalf("partition %d is not started", p)
+		}
+		for i := next; i < min(next+n, h.log.end(p)); i++ {
+			if err := r.fold.Add(&h.log.parts[p][i]); err != nil {
+				h.b.Fatalf("fold offset %d: %v", i, err)
+			}
 		}
 	}
 }
@@ -140,20 +184,26 @@ func (h *hand) flush() {
 }
 
 // tryFlush merges as runner.flush does and returns what the store said.
-func (h *hand) tryFlush() error {
+func (h *hand) tryFlush() error { return h.each(tryFlush) }
+
+func tryFlush(r *runner) error {
 	ctx := context.Background()
 	for {
-		t, err := h.r.t.merge(ctx, h.r.fold.Cut(), h.r.need)
+		t, err := r.t.merge(ctx, r.fold.Cut(), r.need)
 		if err != nil {
-			h.r.refused(err)
+			r.refused(err)
 			return err
 		}
-		h.r.fold.Commit()
-		h.r.need = t.need
-		h.r.merged(t, 0)
-		if len(t.need) == 0 {
-			return nil
+		r.fold.Commit()
+		r.need = t.need
+		r.merged(t, 0)
+		if len(t.need) > 0 {
+			continue
 		}
+		if r.t.b.wide() {
+			return r.t.look(ctx)
+		}
+		return nil
 	}
 }
 

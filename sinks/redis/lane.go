@@ -5,9 +5,11 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"tailwater/stream"
+	"tailwater/windowing"
 )
 
 // measureEvery is the time between two looks at the end of the log.
@@ -24,8 +26,8 @@ const (
 	backoffStopped = time.Minute
 )
 
-// lane is one consumer and the metrics that read from it. Its goroutine owns
-// them all.
+// lane is one consumer and the metrics that read from it, a wide one once for
+// each of its buckets. Its goroutine owns them all.
 //
 // A runner goes through: waiting -> loaded (its fold stands at the stored
 // positions) -> attached (the consumer reads from there or before) -> waiting
@@ -36,8 +38,17 @@ type lane struct {
 	runners  []*runner
 	consumer stream.Consumer
 	next     map[int32]int64
+	routes   map[*windowing.Metric]*routes
+	turn     []*runner
 	measured time.Time
 	wait     time.Duration
+}
+
+// routes are the buckets of a wide metric that the records of one poll touch.
+type routes struct {
+	router *windowing.Router
+	bits   []uint64
+	known  bool
 }
 
 // run works until ctx ends, or, beside the main lane, until its metric has
@@ -93,19 +104,78 @@ func (l *lane) step(ctx context.Context) error {
 	for i := range records {
 		l.next[records[i].Partition] = records[i].Offset + 1
 	}
+	for _, x := range l.routes {
+		x.known = false
+	}
 	l.w.publish(l)
 	for _, r := range l.runners {
 		if r.attached {
-			r.feed(ctx, records)
+			r.feed(ctx, records, l.route(r.t.m, records))
 		}
 	}
 	now := time.Now()
+	l.turn = l.turn[:0]
 	for _, r := range l.runners {
 		if r.attached && !now.Before(r.due()) {
-			r.flush(ctx)
+			l.turn = append(l.turn, r)
 		}
 	}
+	each(l.turn, func(r *runner) { r.flush(ctx) })
 	return nil
+}
+
+// atOnce bounds the buckets that are flushed or loaded at the same time.
+const atOnce = 16
+
+// each does something with each runner. The buckets of a wide metric lie on
+// several servers and are done at the same time, so that a server that does not
+// answer costs the others one wait and not one for each of its buckets. The last
+// bucket, which speaks for all, comes after them.
+func each(runners []*runner, do func(*runner)) {
+	var side sync.WaitGroup
+	var turns chan struct{}
+	for _, r := range runners {
+		if r.t.b.speaks() {
+			continue
+		}
+		if turns == nil {
+			turns = make(chan struct{}, atOnce)
+		}
+		turns <- struct{}{}
+		side.Go(func() {
+			defer func() { <-turns }()
+			do(r)
+		})
+	}
+	side.Wait()
+	for _, r := range runners {
+		if r.t.b.speaks() {
+			do(r)
+		}
+	}
+}
+
+// route returns the buckets of a wide metric that each record touches, found
+// once for all of its buckets; nil when there is only one.
+func (l *lane) route(m *windowing.Metric, records []stream.Record) []uint64 {
+	if m.Buckets <= 1 {
+		return nil
+	}
+	x := l.routes[m]
+	if x == nil {
+		if l.routes == nil {
+			l.routes = map[*windowing.Metric]*routes{}
+		}
+		x = &routes{router: windowing.NewRouter(m)}
+		l.routes[m] = x
+	}
+	if !x.known {
+		x.known, x.bits = true, x.bits[:0]
+		for i := range records {
+			x.bits = append(x.bits, x.router.Route(&records[i]))
+		}
+	}
+	return x.bits
 }
 
 // poll waits for records until the next flush is due.
@@ -217,7 +287,7 @@ func (l *lane) handBack(ctx context.Context) {
 		r.flush(ctx)
 	}
 	r.attached = false
-	l.w.o.Logger.Info("metric has caught up", "metric", r.t.m.Name)
+	l.w.o.Logger.Info("metric has caught up", "metric", r.t.tag)
 	l.w.back <- r
 }
 
@@ -231,10 +301,18 @@ func (l *lane) prepare(ctx context.Context) {
 			}
 			r.detach(nil, 0)
 		}
-		if !r.loaded && !now.Before(r.retryAt) && ctx.Err() == nil {
-			r.prepare(ctx)
+	}
+	l.turn = l.turn[:0]
+	for _, r := range l.runners {
+		if !r.loaded && !now.Before(r.retryAt) {
+			l.turn = append(l.turn, r)
 		}
 	}
+	each(l.turn, func(r *runner) {
+		if ctx.Err() == nil {
+			r.prepare(ctx)
+		}
+	})
 }
 
 // split moves metrics that are far behind the others to lanes of their own.

@@ -46,7 +46,7 @@ func dated(d *windowing.Definition) {
 
 func TestLatest_IsTheTableGroupedByItsColumns(t *testing.T) {
 	for _, aggregate := range []string{"count()", "sum(amount)", "avg(amount)", "min(amount)", "max(amount)"} {
-		onBoth(t, func(b *bench) {
+		onEvery(t, func(b *bench) {
 			l := newFakeLog(1)
 			m := b.metric(func(d *windowing.Definition) { oneShard(d); dated(d); d.Aggregate = aggregate })
 			s0 := l.shard("00")

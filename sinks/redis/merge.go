@@ -46,10 +46,10 @@ func (t *table) batch(d *windowing.Deltas, need []string) (names []string, args 
 	m := t.m
 	args = append(t.args[:0],
 		m.Generation(), string(t.role), m.Aggregate().Kind(),
-		m.Aggregate().Scale(), t.size(), m.MaxGroups,
+		m.Aggregate().Scale(), t.size(), m.BucketMaxGroups(),
 		m.Lateness.Microseconds(), m.WaitForShards.Microseconds(), m.Retain.Microseconds(),
 		millis(t.windowTTL()), millis(t.stateTTL()), m.Partitions, t.shards(),
-		d.Counts.Late, d.Counts.Dropped, d.Counts.Skipped, boolean(m.Rows == windowing.Latest), maxOpen(m), t.maxEvents(), len(d.Steps))
+		d.Counts.Late, d.Counts.Dropped, d.Counts.Skipped, boolean(m.Rows == windowing.Latest), maxOpen(m), t.maxEvents(), boolean(t.b.wide()), len(d.Steps))
 	for i := range d.Steps {
 		args = appendStep(args, &d.Steps[i])
 	}
@@ -223,42 +223,4 @@ func (t *table) rebuild(ctx context.Context, force bool) error {
 		args = append(args, start)
 	}
 	return t.retryNeed(ctx, "rebuild metric", rebuildScript, names, args)
-}
-
-// promote makes a candidate's windows the public ones. It reports whether it
-// did; a candidate that is still behind is no error.
-func (t *table) promote(ctx context.Context) (bool, error) {
-	old := t.s.keys(t.m.Name, t.other, current)
-	mine, err := t.s.client.ZRange(ctx, t.keys.windows(), 0, -1).Result()
-	if err != nil {
-		return false, explain("list windows", err)
-	}
-	theirs, err := t.s.client.ZRange(ctx, old.windows(), 0, -1).Result()
-	if err != nil {
-		return false, explain("list windows", err)
-	}
-	names := []string{t.keys.generations(), t.keys.state(), old.state(), t.keys.windows(), old.windows(), old.events()}
-	args := []any{t.m.Generation(), t.other, millis(t.stateTTL()), t.maxEvents(), t.size(), len(mine)}
-	for _, start := range mine {
-		names = append(names, t.keys.values(start), t.keys.meta(start), old.values(start), old.meta(start))
-		args = append(args, start)
-	}
-	args = append(args, len(theirs))
-	for _, start := range theirs {
-		names = append(names, old.values(start), old.meta(start), old.accumulators(start), old.ordered(start))
-		args = append(args, start)
-	}
-	reply, err := t.s.run(ctx, promoteScript, names, args)
-	if err != nil {
-		return false, explain("promote generation", err)
-	}
-	switch reply[0] {
-	case "BEHIND", "NEED":
-		return false, nil
-	}
-	if err := replyError(reply); err != nil {
-		return false, fmt.Errorf("promote generation: %w", err)
-	}
-	t.setRole(current, t.m.Generation())
-	return true, nil
 }

@@ -4,12 +4,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
 
 	"tailwater/change"
 	"tailwater/stream"
@@ -113,17 +119,10 @@ func oracleAdd(t testing.TB, all map[int64]map[string]*oracleSum, m *windowing.M
 	if !ok || op == "r" || m.Rows == windowing.Inserts && op != "c" || m.OnLate == windowing.Drop && (start+size)*1e6 <= low-m.Lateness.Microseconds() {
 		return
 	}
-	var group []string
-	for _, g := range m.GroupBy {
-		if e[g] == nil {
-			e[g] = json.RawMessage("null")
-		}
-		group = append(group, string(e[g]))
-	}
+	key := oracleGroup(m, e)
 	if all[start] == nil {
 		all[start] = map[string]*oracleSum{}
 	}
-	key := "[" + strings.Join(group, ",") + "]"
 	a := all[start][key]
 	if a == nil {
 		a = &oracleSum{sum: new(big.Rat), there: map[string]int{}}
@@ -137,6 +136,18 @@ func oracleAdd(t testing.TB, all map[int64]map[string]*oracleSum, m *windowing.M
 			a.sum.Add(a.sum, v)
 		}
 	}
+}
+
+// oracleGroup is the group of an event.
+func oracleGroup(m *windowing.Metric, e map[string]json.RawMessage) string {
+	var group []string
+	for _, g := range m.GroupBy {
+		if e[g] == nil {
+			e[g] = json.RawMessage("null")
+		}
+		group = append(group, string(e[g]))
+	}
+	return "[" + strings.Join(group, ",") + "]"
 }
 
 func oracleLow(marks map[string]oracleMark, shards []string) int64 {
@@ -171,38 +182,61 @@ func inexact(t testing.TB, s *Store, l *fakeLog, m *windowing.Metric) string {
 	t.Helper()
 	for {
 		before := bookkeeping(t, s, m)
-		diff := compareWindows(t, s, l, m, before)
+		diff := ""
+		for number := 0; number < m.Buckets && diff == ""; number++ {
+			diff = compareWindows(t, s, l, m, number, before[number])
+		}
+		if diff == "" && m.Buckets > 1 {
+			diff = compareMerged(t, s, m, before)
+		}
 		if diff == "" || reflect.DeepEqual(before, bookkeeping(t, s, m)) {
 			return diff
 		}
 	}
 }
 
-func bookkeeping(t testing.TB, s *Store, m *windowing.Metric) *stored {
+// bookkeeping is that of every bucket.
+func bookkeeping(t testing.TB, s *Store, m *windowing.Metric) (all []*stored) {
 	t.Helper()
-	st, err := s.table(m).load(context.Background())
-	if err != nil {
-		t.Fatalf("load positions: %v", err)
+	for number := range m.Buckets {
+		st, err := s.table(m, number).load(context.Background())
+		if err != nil {
+			t.Fatalf("load positions: %v", err)
+		}
+		all = append(all, st)
 	}
-	return st
+	return all
 }
 
-// compareWindows compares the public windows with the fold up to the positions of st.
-func compareWindows(t testing.TB, s *Store, l *fakeLog, m *windowing.Metric, st *stored) string {
+// oracleBucket is the bucket of a group.
+func oracleBucket(group string, m *windowing.Metric) int {
+	return int(xxhash.Sum64String(group) % uint64(max(1, m.Buckets)))
+}
+
+// compareWindows compares the public windows of a bucket with the fold of its
+// groups up to the positions of st. The keys of a bucket are those of a metric
+// of another name.
+func compareWindows(t testing.TB, s *Store, l *fakeLog, m *windowing.Metric, number int, st *stored) string {
 	t.Helper()
 	ctx := context.Background()
+	name := bucket{number, m.Buckets}.tag(m.Name)
 	offsets := make([]int64, m.Partitions)
 	for p, at := range st.positions {
 		offsets[p] = at.Offset
 	}
 	want := oracleWindows(t, l, m, offsets)
+	for start, groups := range want {
+		if maps.DeleteFunc(groups, func(g, _ string) bool { return oracleBucket(g, m) != number }); len(groups) == 0 {
+			delete(want, start)
+		}
+	}
 	got, lost := map[int64]*Window{}, map[int64]bool{}
-	infos, err := s.Windows(ctx, m.Name, 0)
+	infos, err := s.Windows(ctx, name, 0)
 	if err != nil {
 		t.Fatalf("list windows: %v", err)
 	}
 	for _, info := range infos {
-		w, err := s.Window(ctx, m.Name, info.Start)
+		w, err := s.Window(ctx, name, info.Start)
 		if err != nil {
 			return fmt.Sprintf("read window: %v", err)
 		}
@@ -218,19 +252,130 @@ func compareWindows(t testing.TB, s *Store, l *fakeLog, m *windowing.Metric, st 
 		}
 		for g, text := range groups {
 			if w := got[start]; w == nil || w.Values[g] != text {
-				return fmt.Sprintf("window %d group %s: got %v, want %s (stored offsets %v)", start, g, w, text, offsets)
+				return fmt.Sprintf("%s: window %d group %s: got %v, want %s (stored offsets %v)", name, start, g, w, text, offsets)
 			}
 		}
 		if n := len(got[start].Values); n != len(groups) || got[start].Groups != int64(n) {
-			return fmt.Sprintf("window %d: got %d groups and says %d, want %d", start, n, got[start].Groups, len(groups))
+			return fmt.Sprintf("%s: window %d: got %d groups and says %d, want %d", name, start, n, got[start].Groups, len(groups))
 		}
 	}
 	for start, w := range got {
 		if emptied := m.Rows == windowing.Latest && len(w.Values) == 0 && w.Groups == 0; want[start] == nil && !emptied {
-			return fmt.Sprintf("window %d is there, and the log up to offsets %v has no event of it", start, offsets)
+			return fmt.Sprintf("%s: window %d is there, and the log up to offsets %v has no event of it", name, start, offsets)
 		}
 	}
 	return ""
+}
+
+// compareMerged compares what readers see of a wide metric with what its buckets
+// have, each read by itself.
+func compareMerged(t testing.TB, s *Store, m *windowing.Metric, st []*stored) string {
+	t.Helper()
+	ctx := context.Background()
+	had := map[int64][]*Window{}
+	for number := range m.Buckets {
+		name := bucket{number, m.Buckets}.tag(m.Name)
+		infos, err := s.Windows(ctx, name, 0)
+		if err != nil {
+			return err.Error()
+		}
+		for _, info := range infos {
+			w, err := s.Window(ctx, name, info.Start)
+			if err != nil {
+				return err.Error()
+			}
+			if had[info.Start.Unix()] == nil {
+				had[info.Start.Unix()] = make([]*Window, m.Buckets)
+			}
+			had[info.Start.Unix()][number] = w
+		}
+	}
+	infos, err := s.Windows(ctx, m.Name, 0)
+	if err != nil {
+		return err.Error()
+	}
+	if got := s.client.HGet(ctx, s.root(m.Name), "current").Val(); got != m.Generation() {
+		if len(infos) > 0 {
+			return fmt.Sprintf("windows %v are listed, and the generation %q is public", infos, got)
+		}
+		return "" // the key is lost until the next merge
+	}
+	listed := map[int64]WindowInfo{}
+	for _, info := range infos {
+		listed[info.Start.Unix()] = info
+	}
+	for start, parts := range had {
+		want, gone := oracleMerge(m, parts, st)
+		got, err := s.Window(ctx, m.Name, time.Unix(start, 0))
+		info, ok := listed[start]
+		if delete(listed, start); gone || err != nil {
+			if gone != errors.Is(err, ErrNoWindow) || gone == ok {
+				return fmt.Sprintf("window %d: got %v, listed %v, want it gone: %v", start, err, ok, gone)
+			}
+			continue
+		}
+		if got.State != want.State || got.Complete != want.Complete || got.Revision != want.Revision || got.Groups != want.Groups || !maps.Equal(got.Values, want.Values) {
+			return fmt.Sprintf("window %d: got %+v, want %+v of its buckets", start, got, want)
+		}
+		if !reflect.DeepEqual(info, got.WindowInfo) {
+			return fmt.Sprintf("window %d: listed as %+v, read as %+v", start, info, got.WindowInfo)
+		}
+	}
+	if len(listed) > 0 {
+		return fmt.Sprintf("listed and in no bucket: %v", listed)
+	}
+	return ""
+}
+
+// oracleMerge says what readers must see of a window, and whether they must not
+// see it.
+func oracleMerge(m *windowing.Metric, parts []*Window, st []*stored) (out Window, gone bool) {
+	out = Window{WindowInfo: WindowInfo{State: StateClosed, Complete: true}, Values: map[string]string{}}
+	states := map[State]bool{}
+	var start, end int64
+	for _, w := range parts {
+		if w == nil {
+			continue
+		}
+		start, end = w.Start.Unix(), w.End.UnixMicro()
+		states[w.State] = true
+		out.Complete = out.Complete && w.Complete
+		out.Revision += w.Revision
+		out.Groups += w.Groups
+		maps.Copy(out.Values, w.Values)
+		out.Missing = append(out.Missing, w.Missing...)
+	}
+	for number, w := range parts {
+		if w == nil && (start < st[number].floor || slices.Contains(st[number].starts, start)) && !states[StateLost] {
+			return out, true
+		}
+		if w == nil && st[number].watermark < end {
+			out.Complete = false
+			states[StateOpen] = states[StateOpen] || len(out.Missing) == 0 || oracleWaited(st[number], m, end) == ""
+		}
+	}
+	switch {
+	case states[StateLost]:
+		out.State, out.Complete = StateLost, false
+	case states[StateOpen]:
+		out.State, out.Complete, out.Revision = StateOpen, false, 0
+	case states[StateRevised]:
+		out.State = StateRevised
+	}
+	return out, false
+}
+
+// oracleWaited names the shards that a bucket would publish a window without
+// which it does not have.
+func oracleWaited(st *stored, m *windowing.Metric, end int64) string {
+	var all []windowing.Watermarks
+	for _, at := range st.positions {
+		all = append(all, windowing.WatermarksOf(m.Shards, at.Marks))
+	}
+	if m.WaitForShards == 0 {
+		return ""
+	}
+	return strings.Trim(fmt.Sprint(windowing.Missing(all, end+m.Lateness.Microseconds(), m.WaitForShards.Microseconds())), "[]")
 }
 
 // ordersColumns are the columns of the view that the tests count.

@@ -111,7 +111,7 @@ func TestOpen_ErrorDoesNotHoldThePassword(t *testing.T) {
 }
 
 func TestTable_BookkeepingExpiresBeforeTheWindows(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		ctx := context.Background()
 		l := newFakeLog(1)
 		m := b.metric(func(d *windowing.Definition) { oneShard(d); dated(d); d.Aggregate = "max(amount)" })

@@ -10,7 +10,7 @@ import (
 )
 
 func TestMerge_CountsEachEventOnceAndClosesByWatermark(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(2)
 		s0, s1 := l.shard("00"), l.shard("01")
 		s0.event(0, 101, `"city":"Pune","amount":12.50`)
@@ -45,7 +45,7 @@ func TestMerge_CountsEachEventOnceAndClosesByWatermark(t *testing.T) {
 }
 
 func TestMerge_RefusesTheSameBatchTwice(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(2)
 		l.shard("00").event(0, 101, `"city":"Pune","amount":1`)
 		m := b.metric(nil)
@@ -64,7 +64,7 @@ func TestMerge_RefusesTheSameBatchTwice(t *testing.T) {
 }
 
 func TestProtocol_MarksAreStoredWithTheValues(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(2)
 		s0 := l.shard("00")
 		first := s0.event(0, 101, `"city":"Pune","amount":1`)
@@ -81,7 +81,7 @@ func TestProtocol_MarksAreStoredWithTheValues(t *testing.T) {
 }
 
 func TestProtocol_HeartbeatAtTheMarkMovesTheWatermark(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(2)
 		s0, s1 := l.shard("00"), l.shard("01")
 		s0.event(0, 101, `"city":"Pune","amount":1`)
@@ -100,7 +100,7 @@ func TestProtocol_HeartbeatAtTheMarkMovesTheWatermark(t *testing.T) {
 }
 
 func TestProtocol_StaleHeartbeatMovesNothing(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(1)
 		s0 := l.shard("00")
 		m := b.metric(func(d *windowing.Definition) { d.Shards, d.Partitions = []string{"00"}, 1 })
@@ -117,7 +117,7 @@ func TestProtocol_StaleHeartbeatMovesNothing(t *testing.T) {
 }
 
 func TestProtocol_ClosesByTheStoredWatermarksOfAllPartitionsAndShards(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(2)
 		s0, s1 := l.shard("00"), l.shard("01")
 		s0.event(0, 101, `"city":"Pune","amount":1`)
@@ -151,7 +151,7 @@ func TestProtocol_ClosesByTheStoredWatermarksOfAllPartitionsAndShards(t *testing
 }
 
 func TestProtocol_WaitForShardsNamesTheSilentShardAndRevisesLater(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(2)
 		s0, s1 := l.shard("00"), l.shard("01")
 		m := b.metric(func(d *windowing.Definition) { d.WaitForShards = 15 * time.Second })
@@ -193,7 +193,7 @@ func TestProtocol_WaitForShardsNamesTheSilentShardAndRevisesLater(t *testing.T) 
 }
 
 func TestProtocol_WorkerThatIsBehindDoesNotMakeAShardMissing(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(2)
 		s0, s1 := l.shard("00"), l.shard("01")
 		m := b.metric(func(d *windowing.Definition) { d.WaitForShards = 15 * time.Second })
@@ -222,7 +222,7 @@ func TestProtocol_WorkerThatIsBehindDoesNotMakeAShardMissing(t *testing.T) {
 }
 
 func TestProtocol_LateIsDecidedInTheEventsOwnPartition(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(2)
 		s0, s1 := l.shard("00"), l.shard("01")
 		s0.event(0, 101, `"city":"Pune","amount":1`)
@@ -250,7 +250,7 @@ func TestProtocol_LateIsDecidedInTheEventsOwnPartition(t *testing.T) {
 }
 
 func TestProtocol_LateRowsReviseAClosedWindow(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(1)
 		s0 := l.shard("00")
 		m := b.metric(func(d *windowing.Definition) { d.Shards, d.Partitions = []string{"00"}, 1 })
@@ -276,7 +276,7 @@ func TestProtocol_LateRowsReviseAClosedWindow(t *testing.T) {
 }
 
 func TestHazard_B17_VanishedWindowIsLostNeverHalf(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(1)
 		s0 := l.shard("00")
 		m := b.metric(func(d *windowing.Definition) { d.Shards, d.Partitions = []string{"00"}, 1 })
@@ -305,7 +305,7 @@ func TestHazard_B17_VanishedWindowIsLostNeverHalf(t *testing.T) {
 }
 
 func TestProtocol_FloorRisesByTheScriptAndOnlyCountsWhatIsBelow(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(1)
 		s0 := l.shard("00")
 		m := b.metric(func(d *windowing.Definition) {

@@ -53,28 +53,80 @@ type Window struct {
 	Values map[string]string
 }
 
+// readTries bounds how often what changes under the reader is read again.
+const readTries = 10
+
+// errMoved means that what was read is not of one moment.
+var errMoved = errors.New("it changed while it was read")
+
+// reading are the two ways to read the same: of a metric without buckets, which
+// also says what is public, and of one with them.
+type reading struct {
+	narrow func() (public, error)
+	wide   func(public) error
+}
+
+// read reads what is of one moment: again while it moves, at most readTries.
+// The generation that is public must still be it afterwards.
+func (s *Store) read(ctx context.Context, metric string, r reading) error {
+	for range readTries {
+		p, err := r.narrow()
+		if err == nil && p.buckets > 1 {
+			err = r.wide(p)
+			v, failed := s.client.HMGet(ctx, s.root(metric), "current", "buckets").Result()
+			if failed != nil {
+				return explain("read generations", failed)
+			}
+			if parsePublic(v) != p {
+				err = errMoved
+			}
+		}
+		if !errors.Is(err, errMoved) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w, at each of %d tries", errMoved, readTries)
+}
+
 // Windows returns the newest n windows of a metric, newest first. n <= 0
 // returns all.
 func (s *Store) Windows(ctx context.Context, metric string, n int) ([]WindowInfo, error) {
-	k := s.keys(metric, "", current)
-	last := int64(-1)
-	if n > 0 {
-		last = int64(n - 1)
-	}
-	starts, err := s.client.ZRevRange(ctx, k.windows(), 0, last).Result()
+	var out []WindowInfo
+	err := s.read(ctx, metric, reading{
+		func() (p public, err error) { out, p, err = s.windows(ctx, metric, n); return p, err },
+		func(p public) (err error) { out, err = s.wideWindows(ctx, metric, p, n); return err },
+	})
 	if err != nil {
-		return nil, explain("list windows of metric "+metric, err)
+		return nil, fmt.Errorf("list windows of metric %s: %w", metric, err)
 	}
+	return out, nil
+}
+
+// windows is Windows for a metric without buckets. Of one with them it only
+// says what is public.
+func (s *Store) windows(ctx context.Context, metric string, n int) ([]WindowInfo, public, error) {
+	k := s.keys(metric, "", current)
 	pipe := s.client.Pipeline()
+	first := pipe.HMGet(ctx, k.generations(), "current", "buckets")
+	list := pipe.ZRevRange(ctx, k.windows(), 0, last(n))
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, public{}, explain("list windows", err)
+	}
+	p, starts := parsePublic(first.Val()), list.Val()
+	if p.buckets > 1 {
+		return nil, p, nil
+	}
+	pipe = s.client.Pipeline()
 	metas := make([]*goredis.MapStringStringCmd, len(starts))
 	for i, start := range starts {
 		metas[i] = pipe.HGetAll(ctx, k.meta(start))
 	}
-	if len(starts) == 0 {
-		return nil, nil
-	}
+	again := pipe.HMGet(ctx, k.generations(), "current", "buckets")
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, explain("read windows of metric "+metric, err)
+		return nil, p, explain("read windows", err)
+	}
+	if parsePublic(again.Val()) != p {
+		return nil, p, errMoved
 	}
 	var out []WindowInfo
 	for i, start := range starts {
@@ -84,44 +136,58 @@ func (s *Store) Windows(ctx context.Context, metric string, n int) ([]WindowInfo
 		}
 		info, err := parseInfo(start, h)
 		if err != nil {
-			return nil, fmt.Errorf("read window %s of metric %s: %w", start, metric, err)
+			return nil, p, fmt.Errorf("read window %s: %w", start, err)
 		}
 		out = append(out, info)
 	}
-	return out, nil
+	return out, p, nil
 }
 
-// readTries bounds how often a window that changes under the reader is read again.
-const readTries = 10
+// last is the last place of n in a list, or of all.
+func last(n int) int64 { return int64(max(n, 0) - 1) }
 
 // Window returns the window of a metric that starts at a time, or ErrNoWindow.
 // The values are those of one moment, and the description is that of the same
 // revision: it is read before and after them. (MULTI would refuse to read while
-// the server is out of memory.)
+// the server is out of memory.) Of a wide metric the values of each bucket are
+// those of one moment, and no bucket published in between.
 func (s *Store) Window(ctx context.Context, metric string, start time.Time) (*Window, error) {
-	k := s.keys(metric, "", current)
 	at := itoa(start.Unix())
-	for range readTries {
-		pipe := s.client.Pipeline()
-		before := pipe.HGetAll(ctx, k.meta(at))
-		values := pipe.HGetAll(ctx, k.values(at))
-		after := pipe.HGetAll(ctx, k.meta(at))
-		if _, err := pipe.Exec(ctx); err != nil {
-			return nil, explain("read window "+at+" of metric "+metric, err)
-		}
-		if len(after.Val()) == 0 {
-			return nil, fmt.Errorf("read window %s of metric %s: %w", at, metric, ErrNoWindow)
-		}
-		if !maps.Equal(before.Val(), after.Val()) {
-			continue
-		}
-		info, err := parseInfo(at, after.Val())
-		if err != nil {
-			return nil, fmt.Errorf("read window %s of metric %s: %w", at, metric, err)
-		}
-		return &Window{WindowInfo: info, Values: values.Val()}, nil
+	var w *Window
+	err := s.read(ctx, metric, reading{
+		func() (p public, err error) { w, p, err = s.window(ctx, metric, at); return p, err },
+		func(p public) (err error) { w, err = s.wideWindow(ctx, metric, p, at); return err },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read window %s of metric %s: %w", at, metric, err)
 	}
-	return nil, fmt.Errorf("read window %s of metric %s: it changed under each of %d tries", at, metric, readTries)
+	return w, nil
+}
+
+// window is Window for a metric without buckets. Of one with them it only says
+// what is public.
+func (s *Store) window(ctx context.Context, metric, at string) (*Window, public, error) {
+	k := s.keys(metric, "", current)
+	pipe := s.client.Pipeline()
+	first := pipe.HMGet(ctx, k.generations(), "current", "buckets")
+	before := pipe.HGetAll(ctx, k.meta(at))
+	values := pipe.HGetAll(ctx, k.values(at))
+	after := pipe.HGetAll(ctx, k.meta(at))
+	again := pipe.HMGet(ctx, k.generations(), "current", "buckets")
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, public{}, explain("read", err)
+	}
+	p := parsePublic(again.Val())
+	switch {
+	case p.buckets > 1:
+		return nil, p, nil
+	case parsePublic(first.Val()) != p || !maps.Equal(before.Val(), after.Val()):
+		return nil, p, errMoved
+	case len(after.Val()) == 0:
+		return nil, p, ErrNoWindow
+	}
+	info, err := parseInfo(at, after.Val())
+	return &Window{WindowInfo: info, Values: values.Val()}, p, err
 }
 
 // parseInfo reads the description of a window.

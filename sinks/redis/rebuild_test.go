@@ -37,7 +37,7 @@ func TestProtocol_ScriptThatDiesBetweenItsWritesLeavesNothingThatCounts(t *testi
 		"before the last write":  "redis.call('PEXPIRE', G, state_ttl)",
 	} {
 		t.Run(name, func(t *testing.T) {
-			onBoth(t, func(b *bench) {
+			onEvery(t, func(b *bench) {
 				ctx := context.Background()
 				l := newFakeLog(1)
 				s0 := l.shard("00")
@@ -64,7 +64,7 @@ func TestProtocol_ScriptThatDiesBetweenItsWritesLeavesNothingThatCounts(t *testi
 }
 
 func TestProtocol_WindowsWithoutBookkeepingAreRebuiltNeverContinued(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(1)
 		s0 := l.shard("00")
 		m := b.metric(oneShard)
@@ -84,7 +84,7 @@ func TestProtocol_WindowsWithoutBookkeepingAreRebuiltNeverContinued(t *testing.T
 }
 
 func TestProtocol_GapIsCrossedOnlyFromThePositionThatWasSeen(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		ctx := context.Background()
 		l := newFakeLog(1)
 		s0 := l.shard("00")
@@ -96,7 +96,7 @@ func TestProtocol_GapIsCrossedOnlyFromThePositionThatWasSeen(t *testing.T) {
 		h := b.hand(l, m)
 		h.sync() // crossed, and read to the end
 		to := windowing.Position{Incarnation: l.incarnation, Offset: 2}
-		if err := b.store.table(m).gap(ctx, crossing{to: to, floor: 500, shards: "00"}); !errors.Is(err, errRefused) {
+		if err := b.store.table(m, 0).gap(ctx, crossing{to: to, floor: 500, shards: "00"}); !errors.Is(err, errRefused) {
 			b.Errorf("the gap of a worker that was slow: got %v, want %v", err, errRefused)
 		}
 		checkExact(b, b.store, l, m)
@@ -107,12 +107,12 @@ func TestProtocol_GapIsCrossedOnlyFromThePositionThatWasSeen(t *testing.T) {
 }
 
 func TestRebuild_SparesBookkeepingThatSomebodyHasMended(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(1)
 		m := b.metric(oneShard)
 		l.shard("00").event(0, 101, `"city":"Pune","amount":1`)
 		b.hand(l, m).sync()
-		if err := b.store.table(m).rebuild(context.Background(), false); !errors.Is(err, errRefused) {
+		if err := b.store.table(m, 0).rebuild(context.Background(), false); !errors.Is(err, errRefused) {
 			b.Errorf("rebuild: got %v, want %v", err, errRefused)
 		}
 		checkExact(b, b.store, l, m)

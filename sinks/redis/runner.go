@@ -18,8 +18,8 @@ import (
 // bounded yet, because a shard was not heard behind it.
 const recheckGap = 5 * time.Second
 
-// runner works on one metric. The goroutine of its lane owns it; only the
-// status is shared.
+// runner works on one bucket of a metric, which is all of it unless the metric
+// is wide. The goroutine of its lane owns it; only the status is shared.
 type runner struct {
 	o    *WorkerOptions
 	t    *table
@@ -40,8 +40,8 @@ type runner struct {
 	status MetricStatus
 }
 
-func newRunner(m *windowing.Metric, o *WorkerOptions) *runner {
-	r := &runner{o: o, t: o.Store.table(m), fold: windowing.NewFold(m)}
+func newRunner(m *windowing.Metric, number int, o *WorkerOptions) *runner {
+	r := &runner{o: o, t: o.Store.table(m, number), fold: windowing.NewBucketFold(m, number)}
 	if o.Observe != nil {
 		r.fold.ObserveCommits()
 	}
@@ -77,10 +77,17 @@ func (r *runner) progress() (n int64) {
 }
 
 // feed folds records, and flushes whenever the batch has reached its bound.
-func (r *runner) feed(ctx context.Context, records []stream.Record) {
+// routes are the buckets that each record touches; nil is the only one.
+func (r *runner) feed(ctx context.Context, records []stream.Record, routes []uint64) {
 	for i := range records {
-		if err := r.fold.Add(&records[i]); err != nil {
-			r.o.Logger.Error("metric stops in a partition", "metric", r.t.m.Name, "partition", records[i].Partition, "error", err)
+		var err error
+		if routes == nil || routes[i]>>r.t.b.number&1 == 1 {
+			err = r.fold.Add(&records[i])
+		} else {
+			err = r.fold.Pass(&records[i])
+		}
+		if err != nil {
+			r.o.Logger.Error("metric stops in a partition", "metric", r.t.tag, "partition", records[i].Partition, "error", err)
 			r.update(func(s *MetricStatus) {
 				if s.Stopped == nil {
 					s.Stopped = map[int32]string{}
@@ -145,8 +152,8 @@ func (r *runner) declare(starts []string) {
 	}
 }
 
-// care does what is due now and then: the windows' time to live, and the
-// promotion of a candidate.
+// care does what is due now and then: the windows' time to live, the promotion
+// of a candidate, and for a bucket a look at the metric as a whole.
 func (r *runner) care(ctx context.Context) error {
 	if r.flushed.Sub(r.touched) > r.t.m.Retain/2 {
 		if err := r.t.touch(ctx); err != nil {
@@ -154,16 +161,17 @@ func (r *runner) care(ctx context.Context) error {
 		}
 		r.touched = r.flushed
 	}
-	if r.t.role == candidate && r.flushed.Sub(r.promoted) > r.o.KeepAlive/2 {
+	if (r.t.role == candidate || r.t.b.wide()) && r.flushed.Sub(r.promoted) > r.o.KeepAlive/2 {
 		r.promoted = r.flushed
-		done, err := r.t.promote(ctx)
-		if err != nil {
-			return err
+		waited := !r.t.shown()
+		done, err := r.t.advance(ctx)
+		if done && waited {
+			r.o.Logger.Info("definition took over", "metric", r.t.tag, "generation", r.t.m.Generation())
 		}
-		if done {
-			r.o.Logger.Info("definition took over", "metric", r.t.m.Name, "generation", r.t.m.Generation())
+		if done || err == nil {
+			r.update(func(s *MetricStatus) { s.Candidate = !done })
 		}
-		r.update(func(s *MetricStatus) { s.Candidate = !done })
+		return err
 	}
 	return nil
 }
@@ -220,7 +228,7 @@ func (r *runner) load(ctx context.Context) error {
 	st, err := r.t.load(ctx)
 	corrupt := r.corrupt || errors.Is(err, ErrCorrupt) || err == nil && st.open
 	if corrupt {
-		r.o.Logger.Error("metric is rebuilt: its bookkeeping is corrupt", "metric", r.t.m.Name, "error", err)
+		r.o.Logger.Error("metric is rebuilt: its bookkeeping is corrupt", "metric", r.t.tag, "error", err)
 		if err := r.t.rebuild(ctx, err != nil || !st.open); err != nil {
 			return err
 		}
@@ -268,7 +276,7 @@ func (r *runner) admit(ctx context.Context, st *stored) error {
 			return err
 		}
 		if len(silent) > 0 {
-			return fmt.Errorf("metric %s waits: new shards %v were not heard in partition %d, so it is unknown which windows have all of their rows", m.Name, silent, p)
+			return fmt.Errorf("metric %s waits: new shards %v were not heard in partition %d, so it is unknown which windows have all of their rows", r.t.tag, silent, p)
 		}
 		floor := windowing.GapFloor(first, m.WriteDelay.Microseconds(), r.t.size())
 		if err := r.t.gap(ctx, crossing{int32(p), at, at, floor, st.shards}); err != nil {
@@ -286,7 +294,7 @@ func (r *runner) learnRole(ctx context.Context) error {
 		return err
 	}
 	r.claimed = true
-	r.update(func(s *MetricStatus) { s.Candidate = r.t.role == candidate })
+	r.update(func(s *MetricStatus) { s.Candidate = !r.t.shown() })
 	return nil
 }
 
@@ -353,7 +361,7 @@ func (r *runner) cross(ctx context.Context, p int32, at, to windowing.Position, 
 	}
 	if len(silent) > 0 {
 		r.recheckAt = time.Now().Add(recheckGap)
-		why := fmt.Errorf("metric %s waits in partition %d: the log has no records before offset %d, and shards %v were not heard since, so it is unknown which windows are whole", m.Name, p, to.Offset, silent)
+		why := fmt.Errorf("metric %s waits in partition %d: the log has no records before offset %d, and shards %v were not heard since, so it is unknown which windows are whole", r.t.tag, p, to.Offset, silent)
 		r.update(func(s *MetricStatus) {
 			if s.Stopped == nil {
 				s.Stopped = map[int32]string{}
@@ -367,7 +375,7 @@ func (r *runner) cross(ctx context.Context, p int32, at, to windowing.Position, 
 	if err := r.t.gap(ctx, crossing{p, at, to, floor, r.t.shards()}); err != nil {
 		return windowing.Position{}, err
 	}
-	r.o.Logger.Warn("what was before the stream's first record is not known: older windows are not kept", "metric", m.Name, "partition", p, "below", time.Unix(floor, 0).UTC())
+	r.o.Logger.Warn("what was before the stream's first record is not known: older windows are not kept", "metric", r.t.tag, "partition", p, "below", time.Unix(floor, 0).UTC())
 	return to, nil
 }
 
@@ -379,7 +387,7 @@ func (r *runner) report(err error) {
 	r.status.LastError, r.status.LastErrorAt = text, time.Now()
 	r.mu.Unlock()
 	if fresh {
-		r.o.Logger.Error("metric waits", "metric", r.t.m.Name, "error", err)
+		r.o.Logger.Error("metric waits", "metric", r.t.tag, "error", err)
 	}
 }
 

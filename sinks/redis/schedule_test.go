@@ -18,7 +18,8 @@ import (
 // that land late, stores that lose their newest writes or everything,
 // duplicates in the log, silent shards, clocks that step back, and records
 // that the log has already dropped. After every step each metric must equal
-// the fold of the log up to its stored positions.
+// the fold of the log up to its stored positions. Of a wide metric every bucket
+// takes steps of its own, and what readers see must be what the buckets have.
 
 const (
 	scheduleSteps = 70
@@ -33,7 +34,7 @@ type schedule struct {
 	log     *fakeLog
 	shown   []int64 // what of each partition is in the log already
 	metrics []*windowing.Metric
-	workers [2]map[*windowing.Metric]*hand
+	workers [2]map[*windowing.Metric][]*hand // by bucket
 	owned   [2][2]bool
 	late    []lateScript
 	past    []image
@@ -51,8 +52,9 @@ type lateScript struct {
 
 func TestProtocol_RandomSchedulesAreExactAtEveryState(t *testing.T) {
 	total := map[string]int{}
-	run := func(n int) func(b *bench) {
+	run := func(n, buckets int) func(b *bench) {
 		return func(b *bench) {
+			b.buckets = buckets
 			for seed := range uint64(n) {
 				b.client.FlushAll(context.Background())
 				s := newSchedule(b, seed)
@@ -63,9 +65,11 @@ func TestProtocol_RandomSchedulesAreExactAtEveryState(t *testing.T) {
 			}
 		}
 	}
-	t.Run("miniredis", func(t *testing.T) { onMini(t, run(miniSchedules)) })
-	t.Run("redis", func(t *testing.T) { run(realSchedules)(newBench(t, nil, realRedis(t))) })
-	for _, what := range []string{"merged", "refused", "lost reply", "landed late", "rollback", "flushall", "trimmed", "gap", "complete", "incomplete", "latest"} {
+	t.Run("miniredis", func(t *testing.T) { onMini(t, run(miniSchedules, 1)) })
+	t.Run("miniredis, 3 buckets", func(t *testing.T) { onMini(t, run(miniSchedules/2, 3)) })
+	t.Run("redis", func(t *testing.T) { run(realSchedules, 1)(newBench(t, nil, realRedis(t))) })
+	t.Run("redis, 3 buckets", func(t *testing.T) { run(realSchedules/2, 3)(newBench(t, nil, realRedis(t))) })
+	for _, what := range []string{"merged", "refused", "lost reply", "landed late", "rollback", "flushall", "trimmed", "gap", "complete", "incomplete", "latest", "together"} {
 		if total[what] == 0 {
 			t.Errorf("no schedule had a %q: %v", what, total)
 		}
@@ -85,7 +89,7 @@ func newSchedule(b *bench, seed uint64) *schedule {
 	aggregates := []string{"sum(amount)", "count()", "avg(amount)", "min(amount)", "max(at)", "max(amount)", "min(city)"}
 	for i, at := range s.rng.Perm(len(aggregates))[:2] {
 		agg := aggregates[at]
-		s.metrics = append(s.metrics, compile(b, func(d *windowing.Definition) {
+		s.metrics = append(s.metrics, b.metric(func(d *windowing.Definition) {
 			d.Name, d.Aggregate, d.Rows, d.OnLate, d.WaitForShards = fmt.Sprintf("m%d", i), agg, rows, onLate, wait
 			d.Retain, d.WriteDelay = 40*time.Second, 30*time.Second
 			if kind > 1 {
@@ -97,9 +101,11 @@ func newSchedule(b *bench, seed uint64) *schedule {
 		}))
 	}
 	for w := range s.workers {
-		s.workers[w] = map[*windowing.Metric]*hand{}
+		s.workers[w] = map[*windowing.Metric][]*hand{}
 		for _, m := range s.metrics {
-			s.workers[w][m] = b.hand(s.log, m)
+			for number := range m.Buckets {
+				s.workers[w][m] = append(s.workers[w][m], b.handOf(s.log, m, number))
+			}
 		}
 	}
 	s.owned[0] = [2]bool{true, true}
@@ -165,7 +171,6 @@ func (s *schedule) run() {
 func (s *schedule) act() {
 	w := s.rng.IntN(2)
 	m := s.metrics[s.rng.IntN(2)]
-	h := s.workers[w][m]
 	switch x := s.rng.IntN(100); {
 	case x < 22:
 		p := s.rng.IntN(2)
@@ -174,10 +179,16 @@ func (s *schedule) act() {
 	case x < 27:
 		p := s.rng.IntN(2)
 		s.owned[w][p] = !s.owned[w][p]
-		h.r.detach(nil, 0)
+		for _, h := range s.workers[w][m] {
+			h.r.detach(nil, 0)
+		}
 		s.note("worker %d owns %v", w, s.owned[w])
 	case x < 82:
-		s.work(w, m, h)
+		for _, h := range s.workers[w][m] {
+			if m.Buckets == 1 || s.rng.IntN(5) > 0 {
+				s.work(w, h)
+			}
+		}
 	case x < 88 && len(s.late) > 0:
 		i := s.rng.IntN(len(s.late))
 		q := s.late[i]
@@ -201,8 +212,10 @@ func (s *schedule) act() {
 		p := int32(s.rng.IntN(2))
 		s.log.trim(p, min(s.shown[p], s.log.first[p]+4, s.log.end(p)-4))
 		for _, workers := range s.workers {
-			for _, h := range workers {
-				h.r.detach(nil, 0)
+			for _, hands := range workers {
+				for _, h := range hands {
+					h.r.detach(nil, 0)
+				}
 			}
 		}
 		s.note("trim %d to %d", p, s.log.first[p])
@@ -211,13 +224,13 @@ func (s *schedule) act() {
 }
 
 // work loads, or folds a little and sends it one way or another.
-func (s *schedule) work(w int, m *windowing.Metric, h *hand) {
+func (s *schedule) work(w int, h *hand) {
 	if s.owned[w] == [2]bool{} {
 		return
 	}
 	if !h.r.loaded {
 		err := h.tryLoad()
-		s.note("worker %d loads %s: %v", w, m.Name, err)
+		s.note("worker %d loads %s: %v", w, h.r.t.tag, err)
 		return
 	}
 	for p := range int32(2) {
@@ -231,15 +244,15 @@ func (s *schedule) work(w int, m *windowing.Metric, h *hand) {
 		names, args := h.r.t.batch(d, h.r.need)
 		s.late = append(s.late, lateScript{slices.Clone(names), slices.Clone(args)})
 		h.r.detach(nil, 0)
-		s.note("worker %d sends %s late", w, m.Name)
+		s.note("worker %d sends %s late", w, h.r.t.tag)
 	case 1: // run, and the reply is lost
 		_, err := h.r.t.merge(context.Background(), d, h.r.need)
 		h.r.detach(nil, 0)
-		s.note("worker %d merges %s, reply lost: %v", w, m.Name, err)
+		s.note("worker %d merges %s, reply lost: %v", w, h.r.t.tag, err)
 		s.stats["lost reply"]++
 	default:
 		err := h.tryFlush()
-		s.note("worker %d merges %s: %v", w, m.Name, err)
+		s.note("worker %d merges %s: %v", w, h.r.t.tag, err)
 		switch {
 		case err == nil:
 			s.stats["merged"]++
@@ -265,16 +278,24 @@ func (s *schedule) note(format string, args ...any) {
 func (s *schedule) check() {
 	s.b.Helper()
 	for _, m := range s.metrics {
-		if m.Rows == windowing.Latest && bookkeeping(s.b, s.b.store, m).exists {
+		for number, st := range bookkeeping(s.b, s.b.store, m) {
+			if m.Rows != windowing.Latest || !st.exists {
+				continue
+			}
 			s.stats["latest"]++
-			if n, _ := s.b.client.HGet(context.Background(), s.b.store.keys(m.Name, m.Generation(), current).state(), "negatives").Int(); n > 0 {
-				s.b.Fatalf("metric %s: rows were taken back that never came\n%s", m.Name, s.story())
+			if n, _ := s.b.client.HGet(context.Background(), s.b.store.table(m, number).keys.state(), "negatives").Int(); n > 0 {
+				s.b.Fatalf("metric %s, bucket %d: rows were taken back that never came\n%s", m.Name, number, s.story())
 			}
 		}
 		if diff := inexact(s.b, s.b.store, s.log, m); diff != "" {
 			s.b.Fatalf("metric %s: %s\n%s", m.Name, diff, s.story())
 		}
-		s.checkClosed(m)
+		for number := range m.Buckets {
+			s.checkClosed(m, number)
+		}
+		if m.Buckets > 1 {
+			s.checkTogether(m)
+		}
 	}
 	if s.rng.IntN(3) == 0 {
 		if s.past = append(s.past, s.b.snapshot()); len(s.past) > 4 {
@@ -298,25 +319,23 @@ func (s *schedule) story() string {
 
 // checkClosed looks for windows that are called complete while an event that
 // is in time still lies ahead, and for revisions used twice.
-func (s *schedule) checkClosed(m *windowing.Metric) {
+func (s *schedule) checkClosed(m *windowing.Metric, number int) {
 	s.b.Helper()
 	ctx := context.Background()
-	infos, err := s.b.store.Windows(ctx, m.Name, 0)
+	name := bucket{number, m.Buckets}.tag(m.Name)
+	infos, err := s.b.store.Windows(ctx, name, 0)
 	if err != nil {
 		s.b.Fatal(err)
 	}
-	st, err := s.b.store.table(m).load(ctx)
-	if err != nil {
-		s.b.Fatal(err)
-	}
-	ahead := s.ahead(m, st)
-	_, announced := s.b.events(m.Name)
+	st := bookkeeping(s.b, s.b.store, m)[number]
+	ahead := s.ahead(m, number, st)
+	_, announced := s.b.events(name)
 	for _, info := range infos {
 		start := info.Start.Unix()
 		if info.Complete {
 			s.stats["complete"]++
 			if start >= st.floor && ahead[start] {
-				s.b.Fatalf("metric %s: window %d is complete, and an event in time lies ahead\n%s", m.Name, start, s.story())
+				s.b.Fatalf("metric %s: window %d is complete, and an event in time lies ahead\n%s", name, start, s.story())
 			}
 		} else if info.State == StateClosed || info.State == StateRevised {
 			s.stats["incomplete"]++
@@ -325,26 +344,58 @@ func (s *schedule) checkClosed(m *windowing.Metric) {
 			s.stats["gap"]++
 		}
 		if info.State == StateClosed || info.State == StateRevised {
-			w, err := s.b.store.Window(ctx, m.Name, info.Start)
-			if err != nil {
-				s.b.Fatal(err)
-			}
-			key := fmt.Sprint(m.Name, start, w.Revision)
-			content := fmt.Sprint(w.Values, w.Complete, w.Missing)
-			if before, ok := s.published[key]; ok && before != content {
-				s.b.Fatalf("metric %s: revision %d of window %d has two contents: %s and %s\n%s", m.Name, w.Revision, start, before, content, s.story())
-			}
-			s.published[key] = content
+			w := s.onceOnly(name, info)
 			if got := announced[fmt.Sprint(start)]; got != fmt.Sprint(w.Revision) {
-				s.b.Fatalf("metric %s: window %d has revision %d, and its last event says %q\n%s", m.Name, start, w.Revision, got, s.story())
+				s.b.Fatalf("metric %s: window %d has revision %d, and its last event says %q\n%s", name, start, w.Revision, got, s.story())
 			}
 		}
 	}
 }
 
-// ahead returns the windows of events that are in time and lie behind the
-// stored positions.
-func (s *schedule) ahead(m *windowing.Metric, st *stored) map[int64]bool {
+// onceOnly reads a published window, and looks whether its revision ever had
+// another content.
+func (s *schedule) onceOnly(name string, info WindowInfo) *Window {
+	s.b.Helper()
+	w, err := s.b.store.Window(context.Background(), name, info.Start)
+	if err != nil {
+		s.b.Fatal(err)
+	}
+	key := fmt.Sprint(name, info.Start.Unix(), w.Revision)
+	content := fmt.Sprint(w.Values, w.Complete, w.Missing)
+	if before, ok := s.published[key]; ok && before != content {
+		s.b.Fatalf("metric %s: revision %d of window %d has two contents: %s and %s\n%s", name, w.Revision, info.Start.Unix(), before, content, s.story())
+	}
+	s.published[key] = content
+	return w
+}
+
+// checkTogether does for what readers see of a wide metric what checkClosed does
+// for a bucket.
+func (s *schedule) checkTogether(m *windowing.Metric) {
+	s.b.Helper()
+	infos, err := s.b.store.Windows(context.Background(), m.Name, 0)
+	if err != nil {
+		s.b.Fatal(err)
+	}
+	for _, info := range infos {
+		if info.State == StateClosed || info.State == StateRevised {
+			s.onceOnly(m.Name, info)
+		}
+		for number, st := range bookkeeping(s.b, s.b.store, m) {
+			start := info.Start.Unix()
+			if info.Complete && start >= st.floor && s.ahead(m, number, st)[start] {
+				s.b.Fatalf("metric %s: window %d is complete, and an event in time lies ahead of bucket %d\n%s", m.Name, start, number, s.story())
+			}
+		}
+		if info.Complete {
+			s.stats["together"]++
+		}
+	}
+}
+
+// ahead returns the windows of events of a bucket that are in time and lie behind
+// its stored positions.
+func (s *schedule) ahead(m *windowing.Metric, number int, st *stored) map[int64]bool {
 	out := map[int64]bool{}
 	for p, records := range s.log.parts {
 		marks := map[string]oracleMark{}
@@ -357,9 +408,10 @@ func (s *schedule) ahead(m *windowing.Metric, st *stored) map[int64]bool {
 			if r.Kind != stream.Event || r.Offset < st.positions[p].Offset {
 				continue
 			}
-			at, ok := oracleTime(s.b, m, oracleEvent(s.b, r.Value))
+			e := oracleEvent(s.b, r.Value)
+			at, ok := oracleTime(s.b, m, e)
 			start := at / 10 * 10
-			if ok && (start+10)*1e6 > low {
+			if ok && oracleBucket(oracleGroup(m, e), m) == number && (start+10)*1e6 > low {
 				out[start] = true
 			}
 		}
@@ -367,25 +419,35 @@ func (s *schedule) ahead(m *windowing.Metric, st *stored) map[int64]bool {
 	return out
 }
 
-// finish lets one worker read everything to the end: nothing may be stuck.
+// finish lets one worker read everything to the end: nothing may be stuck. It
+// rests before the last watermarks, which end what is kept.
 func (s *schedule) finish() {
 	s.b.Helper()
 	s.owned[0] = [2]bool{true, true}
-	for p := range s.shown {
-		s.shown[p] = s.log.end(int32(p))
+	for _, before := range []int64{4, 0} {
+		for p := range s.shown {
+			s.shown[p] = max(s.shown[p], s.log.end(int32(p))-before)
+		}
+		for _, m := range s.metrics {
+			for _, h := range s.workers[0][m] {
+				h.r.detach(nil, 0)
+				h.load()
+				for p := range int32(2) {
+					if next, ok := h.r.fold.Next(p); ok {
+						h.fold(p, s.shown[p]-next)
+					}
+				}
+				h.flush()
+				s.check()
+			}
+		}
 	}
 	for _, m := range s.metrics {
-		h := s.workers[0][m]
-		h.r.detach(nil, 0)
-		h.sync()
-		s.check()
-		st, err := s.b.store.table(m).load(context.Background())
-		if err != nil {
-			s.b.Fatal(err)
-		}
-		for p, at := range st.positions {
-			if at.Offset != s.log.end(int32(p)) {
-				s.b.Fatalf("metric %s is stuck in partition %d at %d of %d\n%s", m.Name, p, at.Offset, s.log.end(int32(p)), s.story())
+		for number, st := range bookkeeping(s.b, s.b.store, m) {
+			for p, at := range st.positions {
+				if at.Offset != s.log.end(int32(p)) {
+					s.b.Fatalf("metric %s, bucket %d is stuck in partition %d at %d of %d\n%s", m.Name, number, p, at.Offset, s.log.end(int32(p)), s.story())
+				}
 			}
 		}
 		infos, err := s.b.store.Windows(context.Background(), m.Name, 0)

@@ -19,6 +19,9 @@ var (
 	shardsScript  = script("common", "shards")
 	rebuildScript = script("common", "rebuild")
 	promoteScript = script("common", "promote")
+	freezeScript  = script("common", "freeze")
+	flipScript    = script("common", "flip")
+	retireScript  = script("common", "retire")
 )
 
 func script(names ...string) *goredis.Script {

@@ -33,7 +33,7 @@ func (b *bench) probe(body string, args ...any) []string {
 }
 
 func TestDecimal_AddsAsBigNumbersDo(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		rng := rand.New(rand.NewPCG(3, 4))
 		number := func() *big.Int {
 			n := new(big.Int)
@@ -65,7 +65,7 @@ func TestDecimal_AddsAsBigNumbersDo(t *testing.T) {
 }
 
 func TestDecimal_PlacesThePoint(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		for _, c := range []struct{ digits, scale, want string }{
 			{"0", "0", "0"}, {"0", "2", "0.00"}, {"5", "2", "0.05"}, {"-5", "2", "-0.05"}, {"-1234", "2", "-12.34"}, {"100", "30", "0." + strings.Repeat("0", 27) + "100"},
 		} {
@@ -125,7 +125,7 @@ func TestScript_AgreesWithThePureRules(t *testing.T) {
 }
 
 func TestMerge_TakesBatchesAboveTheLimitOfUnpack(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(1)
 		m := b.metric(func(d *windowing.Definition) { oneShard(d); d.Aggregate = "count()" })
 		h := b.hand(l, m)
@@ -211,7 +211,7 @@ func benchMerge(b *testing.B, server, agg string, fields int) {
 	for _, name := range shards {
 		l.shard(name).beat(100)
 	}
-	r := newRunner(m, &WorkerOptions{Source: l, Store: s, Logger: discard()})
+	r := newRunner(m, 0, &WorkerOptions{Source: l, Store: s, Logger: discard()})
 	ctx := context.Background()
 	if err := r.load(ctx); err != nil {
 		b.Fatal(err)

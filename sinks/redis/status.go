@@ -8,7 +8,8 @@ type Status struct {
 	Metrics []MetricStatus
 }
 
-// MetricStatus is what a Worker knows of one metric.
+// MetricStatus is what a Worker knows of one metric. Of a wide one it is the
+// bucket that is furthest behind, and the sum of what the buckets count.
 type MetricStatus struct {
 	Name       string
 	Generation string
@@ -48,4 +49,33 @@ type MetricStatus struct {
 	LastErrorAt time.Time
 	// Stopped partitions are not applied any further, with the reason.
 	Stopped map[int32]string
+}
+
+// merge adds another bucket of the metric.
+func (s *MetricStatus) merge(b *MetricStatus) {
+	s.Candidate = s.Candidate || b.Candidate
+	s.Watermark, s.Lag = min(s.Watermark, b.Watermark), max(s.Lag, b.Lag)
+	s.Behind, s.Floor = max(s.Behind, b.Behind), max(s.Floor, b.Floor)
+	// Each bucket publishes a window for itself: the metric has no more of them
+	// than the bucket with the most.
+	s.Closed, s.Incomplete = max(s.Closed, b.Closed), max(s.Incomplete, b.Incomplete)
+	s.Groups += b.Groups
+	s.Late, s.Dropped, s.Below, s.Overflows = s.Late+b.Late, s.Dropped+b.Dropped, s.Below+b.Below, s.Overflows+b.Overflows
+	s.Skipped, s.Negatives = s.Skipped+b.Skipped, s.Negatives+b.Negatives
+	s.Refused, s.Flushes = s.Refused+b.Refused, s.Flushes+b.Flushes
+	s.FlushTime = max(s.FlushTime, b.FlushTime)
+	for p := range s.Saved {
+		s.Saved[p] = min(s.Saved[p], b.Saved[p])
+	}
+	if b.LastError != "" && (s.LastError == "" || b.LastErrorAt.After(s.LastErrorAt)) {
+		s.LastError, s.LastErrorAt = b.LastError, b.LastErrorAt
+	}
+	for p, why := range b.Stopped {
+		if s.Stopped == nil {
+			s.Stopped = map[int32]string{}
+		}
+		if s.Stopped[p] == "" {
+			s.Stopped[p] = why
+		}
+	}
 }

@@ -11,21 +11,30 @@ import (
 	"tailwater/windowing"
 )
 
-// table is one generation of a metric in the store. It holds no state but its
-// role; one goroutine uses it.
+// table is one generation of one bucket of a metric in the store. It holds no
+// state but its role; one goroutine uses it.
 type table struct {
-	s    *Store
-	m    *windowing.Metric
+	s *Store
+	m *windowing.Metric
+	b bucket
+	// tag names the bucket, in keys and for people.
+	tag  string
 	role role
 	keys keys
-	// other is the generation whose windows are public while this one is a candidate.
+	// other is the generation that has the bucket's public keys while this one
+	// is a candidate.
 	other string
+	// rival is the generation whose windows readers see, in place of this one's.
+	rival public
 	args  []any
 	names []string
 }
 
-func (s *Store) table(m *windowing.Metric) *table {
-	return &table{s: s, m: m, role: current, keys: s.keys(m.Name, m.Generation(), current)}
+func (s *Store) table(m *windowing.Metric, number int) *table {
+	b := bucket{number, m.Buckets}
+	t := &table{s: s, m: m, b: b, tag: b.tag(m.Name)}
+	t.setRole(current, "")
+	return t
 }
 
 // stored is the bookkeeping of a table.
@@ -55,48 +64,6 @@ func (t *table) shards() string { return strings.Join(t.m.Shards, " ") }
 
 func (t *table) size() int64 { return int64(t.m.Size / time.Second) }
 
-// claim learns the role of this generation, and makes it a candidate when
-// another one is public.
-func (t *table) claim(ctx context.Context) error {
-	reply, err := t.s.run(ctx, claimScript, []string{t.keys.generations()}, []any{t.m.Generation(), millis(t.stateTTL())})
-	if err != nil {
-		return explain("claim generation", err)
-	}
-	if err := replyError(reply); err != nil {
-		return fmt.Errorf("claim generation: %w", err)
-	}
-	t.setRole(role(reply[1]), reply[2])
-	return nil
-}
-
-func (t *table) setRole(r role, public string) {
-	t.role, t.other = r, public
-	t.keys = t.s.keys(t.m.Name, t.m.Generation(), r)
-}
-
-// follow learns the role without claiming anything: a generation that is
-// neither public nor the candidate was superseded.
-func (t *table) follow(ctx context.Context) error {
-	v, err := t.s.client.HMGet(ctx, t.keys.generations(), "current", "candidate").Result()
-	if err != nil {
-		return explain("read generations", err)
-	}
-	cur, _ := v[0].(string)
-	cand, _ := v[1].(string)
-	switch t.m.Generation() {
-	case cur:
-		t.setRole(current, cur)
-	case cand:
-		t.setRole(candidate, cur)
-	default:
-		if cur != "" {
-			return fmt.Errorf("%w: current is %s, candidate %q; start every process with the same configuration", ErrSuperseded, cur, cand)
-		}
-		return t.claim(ctx)
-	}
-	return nil
-}
-
 // load reads the bookkeeping at one moment.
 func (t *table) load(ctx context.Context) (*stored, error) {
 	h, err := t.s.client.HGetAll(ctx, t.keys.state()).Result()
@@ -113,7 +80,7 @@ func (t *table) load(ctx context.Context) (*stored, error) {
 	}
 	for field, text := range h {
 		if err := t.loadField(st, h, field, text); err != nil {
-			return nil, fmt.Errorf("load positions of metric %s: %w", t.m.Name, err)
+			return nil, fmt.Errorf("load positions of metric %s: %w", t.tag, err)
 		}
 	}
 	slices.Sort(st.starts)

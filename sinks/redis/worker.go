@@ -63,7 +63,8 @@ type WorkerOptions struct {
 // the progress, and the others are refused.
 //
 // The metrics share one consumer. One that is far behind the others reads with
-// a consumer of its own until it has caught up; one that fails waits alone.
+// a consumer of its own until it has caught up; one that fails waits alone. So
+// does each bucket of a wide metric: it has positions of its own.
 type Worker struct {
 	o       WorkerOptions
 	runners []*runner
@@ -93,7 +94,7 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	if o.Source == nil || o.Store == nil || len(o.Metrics) == 0 {
 		return nil, errors.New("new window worker: source, store and metrics must be given")
 	}
-	w := &Worker{o: o, back: make(chan *runner, len(o.Metrics))}
+	w := &Worker{o: o}
 	names := map[string]bool{}
 	for _, m := range o.Metrics {
 		if m.Topic != o.Topic || m.Partitions != o.Metrics[0].Partitions {
@@ -104,8 +105,11 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 			return nil, fmt.Errorf("new window worker: metric %s is given twice", m.Name)
 		}
 		names[m.Name] = true
-		w.runners = append(w.runners, newRunner(m, &w.o))
+		for b := range m.Buckets {
+			w.runners = append(w.runners, newRunner(m, b, &w.o))
+		}
 	}
+	w.back = make(chan *runner, len(w.runners))
 	return w, nil
 }
 
@@ -121,7 +125,7 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // catchUp gives a metric a lane of its own.
 func (w *Worker) catchUp(ctx context.Context, r *runner) {
-	w.o.Logger.Info("metric is behind and catches up by itself", "metric", r.t.m.Name)
+	w.o.Logger.Info("metric is behind and catches up by itself", "metric", r.t.tag)
 	l := &lane{w: w, runners: []*runner{r}}
 	w.side.Go(func() { l.run(ctx) })
 }
@@ -162,7 +166,12 @@ func (w *Worker) Status() Status {
 	s := Status{Topic: w.o.Topic}
 	now := time.Now()
 	for _, r := range w.runners {
-		s.Metrics = append(s.Metrics, r.snapshot(now))
+		one := r.snapshot(now)
+		if r.t.b.number == 0 {
+			s.Metrics = append(s.Metrics, one)
+		} else {
+			s.Metrics[len(s.Metrics)-1].merge(&one)
+		}
 	}
 	return s
 }

@@ -48,13 +48,15 @@ func (b *bench) work(l *fakeLog, change func(o *WorkerOptions), metrics ...*wind
 func (b *bench) await(l *fakeLog, m *windowing.Metric) {
 	b.Helper()
 	testenv.Wait(b, 10*time.Second, "metric "+m.Name+" at the end of the log", func() error {
-		st, err := b.store.table(m).load(context.Background())
-		if err != nil {
-			return err
-		}
-		for p, at := range st.positions {
-			if end := l.end(int32(p)); at.Offset != end {
-				return fmt.Errorf("partition %d is at %d of %d", p, at.Offset, end)
+		for number := range m.Buckets {
+			st, err := b.store.table(m, number).load(context.Background())
+			if err != nil {
+				return err
+			}
+			for p, at := range st.positions {
+				if end := l.end(int32(p)); at.Offset != end {
+					return fmt.Errorf("bucket %d, partition %d is at %d of %d", number, p, at.Offset, end)
+				}
 			}
 		}
 		return nil
@@ -75,7 +77,7 @@ func traffic(l *fakeLog, from float64, n int) {
 }
 
 func TestWorker_FoldsSeveralMetricsOfATopic(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(2)
 		sums := b.metric(nil)
 		counts := b.metric(func(d *windowing.Definition) { d.Name, d.Aggregate, d.GroupBy = "rows", "count()", nil })
@@ -104,7 +106,7 @@ func TestWorker_FoldsSeveralMetricsOfATopic(t *testing.T) {
 }
 
 func TestWorker_TwoAtOnceAreHarmless(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(2)
 		m := b.metric(nil)
 		one, two := b.work(l, nil, m), b.work(l, nil, m)
@@ -123,7 +125,7 @@ func TestWorker_TwoAtOnceAreHarmless(t *testing.T) {
 }
 
 func TestWorker_FlushesWithoutDeltasAndSeesAWipedStore(t *testing.T) {
-	onBoth(t, func(b *bench) {
+	onEvery(t, func(b *bench) {
 		l := newFakeLog(2)
 		m := b.metric(nil)
 		b.work(l, nil, m)
@@ -224,7 +226,7 @@ func TestWorker_BadRecordStopsItsPartitionOnly(t *testing.T) {
 		s0.event(1, 1003, `"city":"Pune","amount":4`)
 		w := b.work(l, nil, m)
 		testenv.Wait(b, 5*time.Second, "partition 1 at its end", func() error {
-			st, err := b.store.table(m).load(context.Background())
+			st, err := b.store.table(m, 0).load(context.Background())
 			if err == nil && (st.positions[0].Offset != 1 || st.positions[1].Offset != 1) {
 				err = fmt.Errorf("positions are %v", st.positions)
 			}

@@ -1,4 +1,4 @@
--- Merges the deltas of one metric, or nothing of them.
+-- Merges the deltas of one bucket of a metric, or nothing of them.
 -- KEYS: generations, bookkeeping, list of windows, events, then for each window its
 -- accumulators, public values, public description and ordered values.
 
@@ -9,7 +9,7 @@ local lateness, wait, retain = num(), num(), num()
 local window_ttl, state_ttl = arg(), arg()
 local partitions, shards = arg(), arg()
 local late, dropped, skipped = arg(), arg(), arg()
-local retract, maxopen, maxevents = arg() == '1', num(), arg()
+local retract, maxopen, maxevents, wide = arg() == '1', num(), arg(), arg() == '1'
 
 local ordered = kind == 'min' or kind == 'max'
 
@@ -56,10 +56,9 @@ end
 if stored.v and stored.v ~= FORMAT then return {'FORMAT', stored.v} end
 if stored.open then return {'CORRUPT', 'an earlier script ended while it wrote'} end
 
-local current = redis.call('HGET', G, 'current')
-local candidate = redis.call('HGET', G, 'candidate')
+local current, candidate, frozen = unpack(redis.call('HMGET', G, 'current', 'candidate', 'frozen'))
 if role == 'current' and current and current ~= gen or
-   role == 'candidate' and (candidate ~= gen or current == gen) then
+   role == 'candidate' and (candidate ~= gen or current == gen) or frozen == gen then
   return {'GENERATION', current or '', candidate or ''}
 end
 if stored.v and stored.partitions ~= partitions then return {'PARTITIONS', stored.partitions or ''} end
@@ -229,6 +228,28 @@ local function missing(stop)
   return table.concat(out, ',')
 end
 
+-- waited is the watermark of a bucket without the shards that a window may do
+-- without: what is not there and ends before it has nothing to publish.
+local function waited()
+  local lowest
+  for p = 1, np do lowest = math.min(lowest or lows[p], lows[p]) end
+  if wait == 0 or lowest - wait <= low then return watermark end
+  local of, all = ranks()
+  local out
+  for i = 1, #all do
+    local shard = all[i]
+    local own, others
+    for p = 1, np do
+      local r = of[p]
+      own = math.min(own or math.huge, r.of[shard] or 0)
+      others = math.min(others or math.huge, r.leader == shard and r.second or r.first)
+    end
+    local past = math.max(own, others - wait - 1)
+    out = math.min(out or past, past)
+  end
+  return math.max(watermark, out - lateness)
+end
+
 -- 5. Closing. A window whose keys are not declared waits for the next script.
 local need, need_count = {}, 0
 local function declared(start)
@@ -304,6 +325,7 @@ local function put(field, value)
   set[#set + 1] = field
   set[#set + 1] = value
 end
+if wide then put('waited', int(waited())) end
 for _, w in ipairs(dead) do
   redis.call('UNLINK', w.a, w.w, w.meta, w.o)
   redis.call('ZREM', Z, w.start)

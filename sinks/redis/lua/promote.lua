@@ -63,7 +63,7 @@ for _, w in ipairs(mine) do
 end
 if redis.call('EXISTS', CZ) == 1 then redis.call('RENAME', CZ, Z) end
 redis.call('HSET', G, 'current', gen)
-redis.call('HDEL', G, 'candidate')
+redis.call('HDEL', G, 'candidate', 'buckets')
 redis.call('PEXPIRE', G, state_ttl)
 redis.call('HDEL', S, 'open')
 return {'OK'}
