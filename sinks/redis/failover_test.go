@@ -113,7 +113,7 @@ func (f *failover) load() (end func()) {
 func (f *failover) awaitEnd() {
 	f.Helper()
 	testenv.Wait(f, failoverTime, "the worker to merge the whole log", func() error {
-		st, err := f.store.table(f.metric).load(context.Background())
+		st, err := f.store.table(f.metric, 0).load(context.Background())
 		if err != nil {
 			return err
 		}
@@ -156,7 +156,7 @@ func (f *failover) loseTheNewest(primary, replica *testenv.Server) {
 	testenv.Wait(f, failoverTime, "the replica to be promoted", func() error { return tells(f.dial(replica), "role:master") })
 	// A client that asks the cluster once a minute would find it later.
 	testenv.Wait(f, 30*time.Second, "the worker to go on", func() error {
-		st, err := f.store.table(f.metric).load(context.Background())
+		st, err := f.store.table(f.metric, 0).load(context.Background())
 		if err == nil && st.positions[0].Offset <= taken {
 			err = fmt.Errorf("the store is at %d, and the worker says %q", st.positions[0].Offset, f.worker.Status().Metrics[0].LastError)
 		}
