@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -60,11 +61,11 @@ func word(s string) (string, string) {
 // text of anything else, NULL where the path leads nowhere or to null.
 func (p path) find(doc string) (cell, error) {
 	raw := json.RawMessage(doc)
+	if !json.Valid(raw) {
+		return null, errors.New("read JSON path: the document is damaged")
+	}
 	for _, step := range p {
 		raw = bytes.TrimSpace(raw)
-		if len(raw) == 0 {
-			return null, fmt.Errorf("read JSON path: the document is empty")
-		}
 		switch step := step.(type) {
 		case string:
 			if raw[0] != '{' {
