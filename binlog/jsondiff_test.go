@@ -238,8 +238,8 @@ func pathText(legs []jsonLeg) string {
 }
 
 func TestJSONTree_HostileDocumentsCannotBlowUp(t *testing.T) {
-	// Two elements, both the array of 1000 elements behind them, taken apart
-	// by one change each.
+	// Ten elements, all of them the array of 1000 elements behind them: each is
+	// taken apart by one change, and removed by the next.
 	var inner []byte
 	inner = binary.LittleEndian.AppendUint16(inner, 1000)
 	inner = binary.LittleEndian.AppendUint16(inner, 4+3000)
@@ -251,9 +251,9 @@ func TestJSONTree_HostileDocumentsCannotBlowUp(t *testing.T) {
 	doc = append(doc, jsonbSmallArray)
 	doc = binary.LittleEndian.AppendUint16(doc, outer)
 	doc = binary.LittleEndian.AppendUint16(doc, uint16(4+3*outer+len(inner)))
-	for i := range outer {
+	for range outer {
 		doc = binary.LittleEndian.AppendUint16(append(doc, jsonbSmallArray), 4+3*outer)
-		diffs = append(diffs, diffsOf(t, fmt.Sprintf("- $[%d][0]", i))...)
+		diffs = append(diffs, diffsOf(t, "- $[0][0]", "- $[0]")...)
 	}
 	doc = append(doc, inner...)
 	if got, err := appendPatchedJSON(nil, doc, diffs); !errors.Is(err, errJSONOverlap) {
@@ -272,8 +272,14 @@ func TestJSONTree_HostileDocumentsCannotBlowUp(t *testing.T) {
 	if _, err := appendPatchedJSON(nil, []byte(deep), diffsOf(t, "+ $"+more+"[0] <- 1")); err != nil {
 		t.Errorf("an element at depth 100: %v", err)
 	}
-	if _, err := appendPatchedJSON(nil, []byte(deep), diffsOf(t, "+ $"+more+"[0] <- "+strings.Repeat("[", 40)+strings.Repeat("]", 40))); !errors.Is(err, errJSONDepth) {
+	arrays := strings.Repeat("[", 40) + strings.Repeat("]", 40)
+	deeper := diffsOf(t, "+ $"+more+"[0] <- "+arrays)
+	if _, err := appendPatchedJSON(nil, []byte(deep), deeper); !errors.Is(err, errJSONDepth) {
 		t.Errorf("40 arrays at depth 100: %v, want errJSONDepth", err)
+	}
+	deeper = append(deeper, diffsOf(t, "+ $"+more+strings.Repeat("[0]", 29)+" <- "+arrays)...)
+	if _, err := appendPatchedJSON(nil, []byte(deep), deeper); !errors.Is(err, errJSONDepth) {
+		t.Errorf("40 arrays at depth 128: %v, want errJSONDepth", err)
 	}
 }
 

@@ -180,16 +180,12 @@ func (t *jsonTree) apply(d *jsonDiff) error {
 	return nil
 }
 
-// render appends the text of n, as jsonbText does for what was not opened.
+// render appends the text of n, as jsonbText does for what was not opened. No
+// path is so long that it opens a node at a depth where jsonbText would stop,
+// and no more nodes are open than paths have legs.
 func (n *jsonNode) render(t *jsonbText, depth int) error {
 	if !n.opened {
 		return t.value(n.kind, n.data, depth)
-	}
-	if depth >= jsonbMaxDepth {
-		return errJSONDepth
-	}
-	if !t.spend(1) {
-		return errJSONOverlap
 	}
 	opening, closing := byte('['), byte(']')
 	if n.isObject() {

@@ -1,8 +1,6 @@
 package binlog
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // partialJSON is the only bit of a row's value options: the row may hold
 // changes of JSON documents in place of the documents.
@@ -35,9 +33,6 @@ func (m *tableMap) jsonColumns() ([]int, error) {
 //
 // bits is nil when no column does.
 func (m *tableMap) partialBits(h *rowsHeader, body []byte, pos int) (bits []byte, next int, err error) {
-	if !h.partial {
-		return nil, pos, nil
-	}
 	r := fieldReader{body[pos:]}
 	options, ok := r.lenenc()
 	if !ok {
@@ -55,8 +50,8 @@ func (m *tableMap) partialBits(h *rowsHeader, body []byte, pos int) (bits []byte
 	return bits, len(body) - len(r.b), nil
 }
 
-// splitAfter is splitImage for an after image.
-func (m *tableMap) splitAfter(h *rowsHeader, body []byte, pos int) (int, error) {
+// splitPartial is splitImage for an after image of an update that may be partial.
+func (m *tableMap) splitPartial(h *rowsHeader, body []byte, pos int) (int, error) {
 	bits, pos, err := m.partialBits(h, body, pos)
 	if err != nil {
 		return 0, err

@@ -82,6 +82,14 @@ func TestHazard_A39_ChangesOfAnAbsentDocumentAreAbsent(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantRows(t, got, `u id=1 -> c=1`)
+	// The bit of a column says nothing where the image after has no value.
+	doc := long(jsonbOf(t, "[1]", false))
+	body = partialHead(4, 0x0e, 0x0c) + "\x00" + doc + doc + doc + "\x01\x07" + "\x01" + long(diffsOf(t, "- $[0]"))
+	got, err = seen(t, m, rowsPartial, []byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantRows(t, got, `u a=[1] b=[1] c=[1] -> b=null c=[]`)
 	// A full row behind it is whole again.
 	got, err = seen(t, m, rowsPartial, partialEvent(t))
 	if err != nil || !strings.Contains(got[0], `a={"k": 1.5}`) {

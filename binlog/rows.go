@@ -182,7 +182,12 @@ func (m *tableMap) walk(h *rowsHeader, body []byte, fn func(op change.Op, before
 			}
 		}
 		if after != nil {
-			if pos, err = m.splitAfter(h, body, pos); err != nil {
+			if h.partial {
+				pos, err = m.splitPartial(h, body, pos)
+			} else {
+				pos, err = m.splitImage(1, h.after, body, pos)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -224,7 +229,7 @@ func (m *tableMap) count(eventType byte, body []byte) (int, error) {
 	rows := 0
 	for pos := h.start; pos < len(body); rows++ {
 		for i, spans := range [2][]span{h.before, h.after} {
-			if i == 1 {
+			if i == 1 && h.partial {
 				if _, pos, err = m.partialBits(&h, body, pos); err != nil {
 					return 0, err
 				}
