@@ -42,10 +42,10 @@
 //
 // One event is in memory at a time (Options.MaxEvent), and of a compressed
 // transaction one of its events; beside it, while a JSON document that is logged
-// as changes is rendered, a small multiple of that document's and its changes'
-// bytes. Nothing is read ahead but the socket's
-// buffers, so a Handler that blocks stops the server's sending, and the memory
-// of a shard does not depend on the size of its transactions.
+// as changes is rendered, a multiple of the bytes of the document and its
+// changes. Nothing is read ahead but the socket's buffers, so a Handler that
+// blocks stops the server's sending, and the memory of a shard does not depend on
+// the size of its transactions.
 //
 // # Privileges
 //
