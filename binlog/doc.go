@@ -4,7 +4,9 @@
 //
 // What is not understood stops the reader before its position moves: event
 // types are an allow-list, and settings that a session can flip (row image,
-// binlog format, partial JSON, compression) are checked on every event.
+// binlog format, partial JSON, compression) are checked on every event. Changes
+// of JSON documents, which MySQL logs with binlog_row_value_options=PARTIAL_JSON,
+// are applied to the documents before them.
 //
 // # Parts
 //
@@ -39,9 +41,11 @@
 // # Memory
 //
 // One event is in memory at a time (Options.MaxEvent), and of a compressed
-// transaction one of its events. Nothing is read ahead but the socket's
-// buffers, so a Handler that blocks stops the server's sending, and the memory
-// of a shard does not depend on the size of its transactions.
+// transaction one of its events; beside it, while a JSON document that is logged
+// as changes is rendered, a multiple of the bytes of the document and its
+// changes. Nothing is read ahead but the socket's buffers, so a Handler that
+// blocks stops the server's sending, and the memory of a shard does not depend on
+// the size of its transactions.
 //
 // # Privileges
 //

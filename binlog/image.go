@@ -17,13 +17,16 @@ type span struct {
 // cell is where a value lies in the event's body, or that there is none.
 type cell struct {
 	offset uint32
-	// length is the length of the value, or one of the two below.
+	// length is the length of the value, or one of those below.
 	length int32
 }
 
 const (
 	cellNull   = -1
 	cellAbsent = -2
+	// cellPatched is a JSON document that is there as changes of the one in the
+	// before image; offset is that of their length.
+	cellPatched = -3
 )
 
 var (
@@ -63,8 +66,11 @@ func (r *image) AppendJSON(dst []byte, col int) ([]byte, error) {
 	}
 	at := r.cells[col]
 	if at.length < 0 {
-		if at.length == cellNull {
+		switch at.length {
+		case cellNull:
 			return append(dst, "null"...), nil
+		case cellPatched:
+			return r.appendPatched(dst, col)
 		}
 		return dst, r.fail(col, errAbsent)
 	}

@@ -173,7 +173,7 @@ func (m *machine) inner(ev event, readAt time.Time) error {
 		return m.query(ev, readAt)
 	case evTableMap:
 		return m.tableMap(ev)
-	case evWriteV1, evUpdateV1, evDeleteV1, evWriteV2, evUpdateV2, evDeleteV2:
+	case evWriteV1, evUpdateV1, evDeleteV1, evWriteV2, evUpdateV2, evDeleteV2, evPartialUpdate:
 		return m.rows(ev)
 	case evXID:
 		if err := m.need(inGroup); err != nil {
@@ -192,8 +192,6 @@ func (m *machine) inner(ev event, readAt time.Time) error {
 		return m.stop("rows are missing in this binlog: take a new snapshot behind it, or start behind it", "INCIDENT: the server says that it lost events")
 	case evXAPrepare:
 		return m.prepareXA(ev)
-	case evPartialUpdate:
-		return m.stop("SET GLOBAL binlog_row_value_options = ''; the sessions that have it set must end", "PARTIAL_UPDATE_ROWS: JSON columns are logged as differences")
 	}
 	if ev.flags&flagIgnorable != 0 {
 		return nil

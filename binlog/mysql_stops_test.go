@@ -51,14 +51,6 @@ func testSmallImages(s *shared) {
 	}
 }
 
-func testStopsAtPartialJSON(s *shared) {
-	s.sql("CREATE TABLE t (id INT PRIMARY KEY, j JSON)", `INSERT INTO t VALUES (1,'{"a":"bbbbbbbbbbbbbbbbbbbb"}')`)
-	f := s.follow(nil)
-	s.sql("SET SESSION binlog_row_value_options=PARTIAL_JSON", `UPDATE t SET j=JSON_SET(j,'$.a','c')`)
-	f.wantStop("PARTIAL_UPDATE_ROWS", "binlog_row_value_options")
-	f.wantRows()
-}
-
 func testStopsWhereRowsVanish(s *shared) {
 	n := 0
 	// MariaDB logs the name of a table that is not there too.

@@ -45,7 +45,7 @@ func TestMySQL(t *testing.T) {
 		{"Hazard_A35_ReadsRowsAboveOnePacket", testLargeRows},
 		{"Hazard_A37_PositionMovesOnFilteredTables", testFilteredTablesMove},
 		{"Hazard_A38_AbsentColumnsAreAbsent", testSmallImages},
-		{"Hazard_A39_StopsAtPartialJSON", testStopsAtPartialJSON},
+		{"Hazard_A39_FollowsPartialJSON", testFollowsPartialJSON},
 		{"Hazard_A40_CompressionToggledWhileRunning", testCompression},
 		{"Hazard_A46_A47_A48_HiddenColumnsAreWhole", testHiddenColumns},
 		{"Hazard_A50_StatementOverSeveralTables", testMultiTable},

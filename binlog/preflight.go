@@ -104,7 +104,6 @@ var requirements = []requirement{
 	{"binlog_format", "ROW", "SET PERSIST binlog_format = 'ROW'; and end the sessions that have another"},
 	{"binlog_row_image", "FULL", "SET PERSIST binlog_row_image = 'FULL'; and end the sessions that have another"},
 	{"binlog_row_metadata", "FULL", "SET PERSIST binlog_row_metadata = 'FULL'"},
-	{"binlog_row_value_options", "", "SET PERSIST binlog_row_value_options = ''; and end the sessions that have another"},
 }
 
 // settings returns the findings about settings.
@@ -119,7 +118,7 @@ func (o *Options) settings(vars variables) []Finding {
 		switch {
 		case ok && strings.EqualFold(got, q.want):
 		case ok:
-			out = append(out, Finding{q.name, orEmpty(got), orEmpty(q.want), q.fix})
+			out = append(out, Finding{q.name, orEmpty(got), q.want, q.fix})
 		case q.name == "binlog_row_metadata":
 			out = append(out, Finding{q.name, "unknown to version " + vars["version"], q.want, "upgrade the server to MySQL 8.0.1 or MariaDB 10.5, or later, then " + q.fix})
 		}

@@ -31,7 +31,7 @@ const (
 
 // variableNames are the settings that matter, as a list for SQL.
 const variableNames = "'version','server_uuid','server_id','log_bin','binlog_format','binlog_row_image','binlog_row_metadata'," +
-	"'binlog_row_value_options','gtid_mode','lower_case_table_names','sync_binlog','log_replica_updates','log_slave_updates','gtid_strict_mode'"
+	"'gtid_mode','lower_case_table_names','sync_binlog','log_replica_updates','log_slave_updates','gtid_strict_mode'"
 
 // variables are settings by name; a server that does not know one leaves it out.
 type variables map[string]string

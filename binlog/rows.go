@@ -10,7 +10,9 @@ import (
 )
 
 // Event types that carry rows. Version 2 (since MySQL 5.6) has extra data
-// behind the header; MariaDB writes version 1.
+// behind the header; MariaDB writes version 1. rowsPartial is a rowsUpdateV2
+// whose after images may hold changes of JSON documents in place of the
+// documents: binlog_row_value_options=PARTIAL_JSON.
 const (
 	rowsWriteV1  = 23
 	rowsUpdateV1 = 24
@@ -21,13 +23,8 @@ const (
 	rowsPartial  = 39
 )
 
-var (
-	// errPartialJSON means that an update logs changes of JSON documents
-	// instead of the documents: binlog_row_value_options=PARTIAL_JSON.
-	errPartialJSON = errors.New("the event holds partial JSON updates: run SET GLOBAL binlog_row_value_options='', and have sessions that set it do so too")
-	// errNotRows means that an event type is none of those above.
-	errNotRows = errors.New("event type carries no rows that are understood")
-)
+// errNotRows means that an event type is none of those above.
+var errNotRows = errors.New("event type carries no rows that are understood")
 
 // rowsTableID returns the table id and the flags of a rows event; flag 1 is
 // the end of the statement.
@@ -43,6 +40,9 @@ type rowsHeader struct {
 	op change.Op
 	// before and after are the plans of the images; nil where there is none.
 	before, after []span
+	// partial is true for rowsPartial; json are then the JSON columns.
+	partial bool
+	json    []int
 	// start is the offset of the first row.
 	start int
 }
@@ -55,7 +55,8 @@ type rowsHeader struct {
 //	bitmap of the columns in the before image of an update or delete, or the
 //	after image of a write, (n+7)/8,
 //	update only: bitmap of the columns in the after image,
-//	rows: null bitmap of the columns that are present, then their values
+//	rows: null bitmap of the columns that are present, then their values;
+//	before an after image of rowsPartial what partialBits reads
 func (m *tableMap) parseRowsHeader(eventType byte, body []byte) (rowsHeader, error) {
 	h := rowsHeader{op: change.Update}
 	version2 := false
@@ -67,7 +68,7 @@ func (m *tableMap) parseRowsHeader(eventType byte, body []byte) (rowsHeader, err
 	case rowsUpdateV1, rowsUpdateV2:
 		version2 = eventType == rowsUpdateV2
 	case rowsPartial:
-		return h, m.fail(errPartialJSON)
+		h.partial, version2 = true, true
 	default:
 		return h, m.fail(fmt.Errorf("%w: %d", errNotRows, eventType))
 	}
@@ -93,6 +94,12 @@ func (m *tableMap) parseRowsHeader(eventType byte, body []byte) (rowsHeader, err
 	}
 	if n != uint64(len(m.columns)) {
 		return h, m.fail(fmt.Errorf("the rows have %d columns, the table map %d", n, len(m.columns)))
+	}
+	if h.partial {
+		var err error
+		if h.json, err = m.jsonColumns(); err != nil {
+			return h, err
+		}
 	}
 	return h, m.presence(&h, &r, len(body))
 }
@@ -175,7 +182,12 @@ func (m *tableMap) walk(h *rowsHeader, body []byte, fn func(op change.Op, before
 			}
 		}
 		if after != nil {
-			if pos, err = m.splitImage(1, h.after, body, pos); err != nil {
+			if h.partial {
+				pos, err = m.splitPartial(h, body, pos)
+			} else {
+				pos, err = m.splitImage(1, h.after, body, pos)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -216,7 +228,12 @@ func (m *tableMap) count(eventType byte, body []byte) (int, error) {
 	}
 	rows := 0
 	for pos := h.start; pos < len(body); rows++ {
-		for _, spans := range [2][]span{h.before, h.after} {
+		for i, spans := range [2][]span{h.before, h.after} {
+			if i == 1 && h.partial {
+				if _, pos, err = m.partialBits(&h, body, pos); err != nil {
+					return 0, err
+				}
+			}
 			if len(spans) == 0 {
 				continue
 			}

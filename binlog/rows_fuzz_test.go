@@ -74,6 +74,7 @@ func FuzzTableMap(f *testing.F) {
 // refused by name or valid JSON, and that counting finds as many rows.
 func FuzzRows(f *testing.F) {
 	eachRecorded(f, func(tableMap []byte, ev rowsEvent) { f.Add(tableMap, ev.kind, ev.body) })
+	f.Add(jsonTable(f, 3).body, byte(rowsPartial), partialEvent(f))
 	f.Fuzz(func(t *testing.T, tableMap []byte, kind byte, body []byte) {
 		m, err := parseTableMap(tableMap)
 		if err != nil {

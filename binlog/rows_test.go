@@ -127,14 +127,6 @@ func TestHazard_A45_ColumnsThatAreNotAskedForShiftNothing(t *testing.T) {
 	}
 }
 
-func TestHazard_A39_PartialUpdatesAreRefusedWithTheWayOut(t *testing.T) {
-	_, err := seen(t, threeColumns(t), rowsPartial, nil)
-	want := "decode table shop.orders: the event holds partial JSON updates: run SET GLOBAL binlog_row_value_options='', and have sessions that set it do so too"
-	if !errors.Is(err, errPartialJSON) || err.Error() != want {
-		t.Errorf("error %v\nwant %s", err, want)
-	}
-}
-
 func TestHazard_A42_CompressedColumnsAreRefusedWhenAskedFor(t *testing.T) {
 	m := mustParse(t, mapBody([]mapColumn{{wire: wireTiny}, {wire: wireBlobCompressed, meta: []byte{2}}},
 		tlv(metaSignedness, 0), tlv(metaDefaultCharset, 45), names("a", "packed")))

@@ -151,16 +151,11 @@ func (m *machine) replay(x *heldXA) error {
 	for _, e := range x.events {
 		m.kind = e.kind
 		ev := event{header: header{kind: e.kind}, body: e.body}
-		var err error
-		switch e.kind {
-		case evTableMap:
-			err = m.tableMap(ev)
-		case evPartialUpdate:
-			err = m.inner(ev, m.tx.ReadAt)
-		default:
-			err = m.rows(ev)
+		take := m.rows
+		if e.kind == evTableMap {
+			take = m.tableMap
 		}
-		if err != nil {
+		if err := take(ev); err != nil {
 			return err
 		}
 	}
