@@ -75,7 +75,7 @@ func (s *Shard) reach(addr, socket string) error {
 		return nil
 	}
 	host, port := hostPort(addr)
-	if port == "" {
+	if port == "" && !strings.HasSuffix(addr, ":") {
 		port = "3306"
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || host == "" || strings.Count(host, ":") == 1 {

@@ -52,6 +52,7 @@ func TestServerURL_MistakesNameTheWayOutAndNoSecret(t *testing.T) {
 		{"mysql://:hunter2@db1", "as whom"},
 		{"mysql://tw:hunter2@", "neither a host nor a socket"},
 		{"mysql://tw:hunter2@db1:99999", "port of 1 to 65535"},
+		{"mysql://tw:hunter2@db1:", "port of 1 to 65535"},
 		{"mysql://tw:hunter2@db1:port", "port of 1 to 65535"},
 		{"mysql://tw:hun?ter2@db1", "the only one"},
 		{"mysql://tw:hunter2%zz@db1", "%25"},

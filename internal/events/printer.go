@@ -3,6 +3,7 @@ package events
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"tailwater/binlog"
 	"tailwater/change"
@@ -30,6 +31,8 @@ type printer struct {
 	cut bool
 
 	start beginning
+	// following is true from the beginning on.
+	following atomic.Bool
 	// position is behind the last transaction that was printed whole.
 	position []byte
 	total    Result
@@ -40,6 +43,7 @@ var _ binlog.Handler = (*printer)(nil)
 // began takes where the reader begins.
 func (p *printer) began(at beginning) {
 	p.start = at
+	p.following.Store(true)
 	p.o.Note(p.greeting(at))
 	done, err := p.until.begin(at)
 	switch {
@@ -51,11 +55,19 @@ func (p *printer) began(at beginning) {
 	}
 }
 
+// warned takes a warning of the reader. Those before the beginning are about what
+// a crash of the server or a fail-over does to whoever keeps a position.
+func (p *printer) warned(text string) {
+	if p.following.Load() {
+		p.o.Note(text)
+	}
+}
+
 // greeting says where the run begins, and how to get what is before.
 func (p *printer) greeting(at beginning) string {
 	text := fmt.Sprintf("%s %s at %s, from ", p.o.Source.Type, at.version, p.o.Shard.Addr)
 	if p.o.Start == "latest" {
-		return text + "now on; --start earliest prints what its binlogs still have, --start " + p.startText(at.gtid, at.file, at.pos) + " is here"
+		return text + "now on, which is --start " + p.startText(at.gtid, at.file, at.pos) + "; --start earliest prints what its binlogs still have"
 	}
 	return text + p.o.Start
 }
@@ -140,8 +152,12 @@ func (p *printer) add(e view.Event) error {
 // broken is what becomes of a table that cannot be printed.
 func (p *printer) broken(t *change.Table, err error) error {
 	name := t.Database + "." + t.Name
+	if cause := errors.Unwrap(err); cause != nil {
+		err = cause // without the view, which is nobody's
+	}
 	if !p.o.SkipBroken {
-		return fmt.Errorf("table %s cannot be printed: %w; --exclude '%s' or --skip-broken leaves the table out, --drop '%s.column' a column", name, err, name, name)
+		// The reader puts the table's name in front.
+		return fmt.Errorf("it cannot be printed: %w; --exclude '%s' or --skip-broken leaves the table out, --drop '%s.column' a column", err, name, name)
 	}
 	if p.total.Skipped == nil {
 		p.total.Skipped = make(map[string]uint64)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"tailwater/binlog"
 )
@@ -81,7 +82,7 @@ func (p *printer) open() error {
 	if err != nil {
 		return err
 	}
-	ro.Logger = slog.New(notes{note: p.o.Note, began: p.began})
+	ro.Logger = slog.New(notes{note: p.warned, began: p.began})
 	p.reader, err = binlog.New(ro)
 	return err
 }
@@ -156,10 +157,36 @@ func (p *printer) verdict(ctx, read context.Context, err error) error {
 			return &IncompleteError{"the time of --for is over, and what --until asks for has not come"}
 		}
 		return nil
+	}
+	inFlags(err)
+	switch {
 	case errors.As(err, &unreachable):
 		return err
 	case binlog.Classify(err) == binlog.Retry:
 		return &UnreachableError{fmt.Errorf("the server was lost: %w", err)}
 	}
 	return err
+}
+
+// flagOf says as flags what the reader says as keys of a configuration.
+var flagOf = strings.NewReplacer("start: ", "--start ", "position: ", "--position ",
+	"give the source type: mysql", "write mysql:// in --source", "give the source type: mariadb", "write mariadb:// in --source")
+
+// inFlags rewrites the way out of an error for who has no configuration.
+func inFlags(err error) {
+	var preflight *binlog.PreflightError
+	if errors.As(err, &preflight) {
+		for i := range preflight.Findings {
+			f := &preflight.Findings[i]
+			f.Got, f.Fix = flagOf.Replace(f.Got), flagOf.Replace(f.Fix)
+		}
+	}
+	var stop *binlog.StopError
+	if !errors.As(err, &stop) {
+		return
+	}
+	stop.Reason, stop.Hint = flagOf.Replace(stop.Reason), flagOf.Replace(stop.Hint)
+	if strings.Contains(stop.Hint, "accept transaction ") {
+		stop.Hint = "--accept " + stop.ID + " goes on behind it, --exclude leaves a table out"
+	}
 }
