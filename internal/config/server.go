@@ -17,8 +17,8 @@ import (
 // The scheme is the source's type. ${NAME}, ${NAME:-default} and ${file:/path}
 // stand for what a variable or a file holds, whatever characters that has; other
 // text may be percent-encoded, and a ? in it must be. The shard is called after
-// its address, its TLS is the mode auto, and its server id is 0. Errors never
-// quote the text: a password may be in it.
+// its address, protected as the mode auto says, and its server id is 0. Errors
+// never quote the text: a password may be in it.
 func ServerURL(text string, env Lookup) (ResolvedSource, error) {
 	const form = "write mysql://user:${MYSQL_PASSWORD}@host:3306, or mariadb://…"
 	scheme, rest, ok := strings.Cut(text, "://")
@@ -35,7 +35,7 @@ func ServerURL(text string, env Lookup) (ResolvedSource, error) {
 	if i := strings.IndexByte(shadow, '?'); i >= 0 {
 		rest, shadow, query = rest[:i], shadow[:i], rest[i+1:]
 	}
-	shard := Shard{Network: "tcp", TLS: TLS{Mode: "auto"}}
+	shard := Shard{Network: "tcp"}
 	if at := strings.LastIndexByte(shadow, '@'); at >= 0 {
 		user, password := rest[:at], ""
 		if i := strings.IndexByte(shadow[:at], ':'); i >= 0 {
@@ -59,7 +59,11 @@ func ServerURL(text string, env Lookup) (ResolvedSource, error) {
 	case socket != "" && addr != "" && addr != "localhost":
 		return ResolvedSource{}, fmt.Errorf("the URL names a host and a socket: remove one")
 	}
-	if err := shard.reach(addr, socket); err != nil {
+	err := shard.reach(addr, socket)
+	if err == nil {
+		shard.TLS, err = shard.Protect(TLS{Mode: "auto"})
+	}
+	if err != nil {
 		return ResolvedSource{}, err
 	}
 	return ResolvedSource{

@@ -27,6 +27,8 @@ type printer struct {
 	tx     *binlog.Transaction
 	buf    []byte
 	events uint64
+	// over is what the beginning has ended the run with.
+	over error
 	// cut is set when the limit came inside the open transaction.
 	cut bool
 
@@ -45,14 +47,15 @@ func (p *printer) began(at beginning) {
 	p.start = at
 	p.following.Store(true)
 	p.o.Note(p.greeting(at))
-	done, err := p.until.begin(at)
-	switch {
-	case err != nil:
-		p.end(err)
-	case done:
-		p.o.Note("everything that --until asks for lies before the start")
-		p.end(errDone)
+	if p.over = finish(p.until.begin(at)); p.over == nil {
+		return
 	}
+	if errors.Is(p.over, errDone) {
+		p.o.Note("everything that --until asks for lies before the start")
+	}
+	// The end of the context closes the connection, and Begin refuses what was
+	// read before that.
+	p.end(p.over)
 }
 
 // warned takes a warning of the reader. Those before the beginning are about what
@@ -85,6 +88,9 @@ func (p *printer) startText(gtid, file string, pos uint64) string {
 
 // Begin opens a transaction. Nothing of one that was left open is kept.
 func (p *printer) Begin(tx *binlog.Transaction) error {
+	if p.over != nil {
+		return p.over
+	}
 	if p.until.before(tx) {
 		return errDone
 	}
