@@ -10,10 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"tailwater/binlog/primary"
 	"tailwater/binlog/primary/encode"
@@ -215,5 +218,25 @@ func TestEvents_ASecondSignalEndsOneWhoseOutputIsStuck(t *testing.T) {
 		case <-tick.C:
 			_ = cmd.Process.Signal(syscall.SIGTERM)
 		}
+	}
+}
+
+func TestEvents_ThePageHasEveryFlag(t *testing.T) {
+	page, err := os.ReadFile("../../docs/events.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mentioned := map[string]bool{}
+	for _, m := range regexp.MustCompile("--[a-z][a-z-]*").FindAllString(string(page), -1) {
+		mentioned[m[2:]] = true
+	}
+	newEventsCommand().Flags().VisitAll(func(f *pflag.Flag) {
+		if !mentioned[f.Name] && f.Shorthand == "" {
+			t.Errorf("docs/events.md does not mention --%s", f.Name)
+		}
+		delete(mentioned, f.Name)
+	})
+	for name := range mentioned {
+		t.Errorf("docs/events.md mentions --%s, which is no flag", name)
 	}
 }

@@ -247,3 +247,41 @@ func TestRun_WithoutGTIDsPlacesAreFilesByThemselves(t *testing.T) {
 		t.Errorf("asked for GTIDs: %v, want the way out", got.err)
 	}
 }
+
+// fixedRow is a row of one column.
+type fixedRow string
+
+func (r fixedRow) State(int) change.CellState { return change.Present }
+
+func (r fixedRow) AppendJSON(dst []byte, _ int) ([]byte, error) { return append(dst, r...), nil }
+
+func TestPrinter_ARowTakesNoMemoryOfItsOwn(t *testing.T) {
+	p := &printer{o: &Options{MaxTransaction: DefaultMaxTransaction}, plans: plans{shard: "a"}}
+	p.o.Shard.ID = "a"
+	p.emit = p.add
+	p.out = newOutput(new(buffer), func(error) {})
+	tx := &binlog.Transaction{ID: uuid + ":1", Number: 1}
+	rc := &binlog.RowChange{
+		Op: change.Update, Row: 1, Before: fixedRow("1"), After: fixedRow("2"),
+		Table: &change.Table{Database: "shop", Name: "notes", Columns: []change.Column{{Name: "id", Type: change.Int}}},
+	}
+	if err := p.Begin(tx); err != nil {
+		t.Fatal(err)
+	}
+	rows := func() {
+		for range 100 {
+			if err := p.Row(tx, rc); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.buf = p.buf[:0]
+	}
+	rows()
+	// One row in a hundred is a failure already.
+	if got := testing.AllocsPerRun(20, rows); got >= 1 {
+		t.Errorf("a hundred rows allocate %v times", got)
+	}
+	if err := p.out.close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -19,12 +19,14 @@ type printer struct {
 	follows binlog.Filter
 	reader  *binlog.Reader
 	// end ends the reader.
-	end    func(error)
-	out    *output
-	plans  plans
-	until  until
-	emit   func(view.Event) error
-	tx     *binlog.Transaction
+	end   func(error)
+	out   *output
+	plans plans
+	until until
+	emit  func(view.Event) error
+	tx    *binlog.Transaction
+	// change is that of the row at hand; it is here to be allocated once.
+	change view.Change
 	buf    []byte
 	events uint64
 	// over is what the beginning has ended the run with.
@@ -112,16 +114,23 @@ func (p *printer) Row(tx *binlog.Transaction, rc *binlog.RowChange) error {
 		p.total.Skipped[rc.Table.Database+"."+rc.Table.Name]++
 		return nil
 	}
-	c := view.Change{
+	p.change = view.Change{
 		Op: rc.Op, Shard: p.o.Shard.ID, TSMicros: tx.CommitMicros, GTID: tx.ID,
 		LSN: change.LSN{Txn: tx.Number, Row: rc.Row}, Before: rc.Before, After: rc.After,
 	}
-	err = plan.Apply(&c, p.emit)
-	var large *TransactionError
-	if err != nil && !errors.As(err, &large) {
-		return p.broken(rc.Table, err)
+	if err := plan.Apply(&p.change, p.emit); err != nil {
+		return p.refused(rc.Table, err)
 	}
-	return err
+	return nil
+}
+
+// refused tells what the plan of a table cannot do from what add does not take.
+func (p *printer) refused(t *change.Table, err error) error {
+	var large *TransactionError
+	if errors.As(err, &large) {
+		return err
+	}
+	return p.broken(t, err)
 }
 
 // TransactionError is a transaction whose events are larger than the bound.

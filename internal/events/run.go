@@ -136,13 +136,16 @@ func (p *printer) askEnd(ctx context.Context) error {
 	return err
 }
 
-// ignore takes nothing of what askEnd's reader reads.
+// errNoBeginning ends askEnd's reader when it has not said where it began.
+var errNoBeginning = errors.New("ask for the end of the binlog: the reader did not say where it began")
+
+// ignore is the handler of askEnd's reader, which ends before it is called.
 type ignore struct{}
 
-func (ignore) Begin(*binlog.Transaction) error                  { return nil }
-func (ignore) Row(*binlog.Transaction, *binlog.RowChange) error { return nil }
-func (ignore) Commit(*binlog.Transaction, []byte) error         { return nil }
-func (ignore) Idle(int64, []byte) error                         { return nil }
+func (ignore) Begin(*binlog.Transaction) error                  { return errNoBeginning }
+func (ignore) Row(*binlog.Transaction, *binlog.RowChange) error { return errNoBeginning }
+func (ignore) Commit(*binlog.Transaction, []byte) error         { return errNoBeginning }
+func (ignore) Idle(int64, []byte) error                         { return errNoBeginning }
 
 // verdict sorts what ended a run.
 func (p *printer) verdict(ctx, read context.Context, err error) error {
