@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"tailwater/internal/config"
 	"tailwater/internal/testenv"
@@ -118,6 +119,7 @@ func TestRealMySQL_LinesComeToWhatSELECTSays(t *testing.T) {
 		t.Error(byFile.err)
 	}
 	wantRows(t, s, byFile.lines)
+	busy(t, s)
 	missingGrants(t, s)
 }
 
@@ -162,6 +164,7 @@ func TestRealMariaDB_LinesComeToWhatSELECTSays(t *testing.T) {
 			checkLog(t, got)
 			twoDomains(t, s, got)
 			generated(t, s)
+			busy(t, s)
 			missingGrants(t, s)
 		})
 	}
@@ -208,5 +211,43 @@ func generated(t *testing.T, s *testenv.Server) {
 	got = run(func(o *Options) { o.Drop = []string{"shop.sums.b"} })
 	if got.err != nil || got.ids() != "sums:c1 sums:u1" {
 		t.Errorf("without the generated column: got %q and %v, want both changes", got.ids(), got.err)
+	}
+}
+
+// busy ends a run on a server that never rests, with all that was there before.
+func busy(t *testing.T, s *testenv.Server) {
+	t.Helper()
+	s.Exec(t, "CREATE TABLE shop.ticks (id INT PRIMARY KEY AUTO_INCREMENT)")
+	db, stop, done := s.DB(t), make(chan struct{}), make(chan error)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+				if _, err := db.ExecContext(t.Context(), "INSERT INTO shop.ticks VALUES ()"); err != nil {
+					done <- err
+					return
+				}
+			}
+		}
+	}()
+	testenv.Wait(t, 30*time.Second, "fifty rows", func() error {
+		if n := s.Query(t, "SELECT COUNT(*)>50 FROM shop.ticks")[0][0]; n != "1" {
+			return errors.New("there are fewer")
+		}
+		return nil
+	})
+	var before, after int
+	fmt.Sscan(s.Query(t, "SELECT COUNT(*) FROM shop.ticks")[0][0], &before)
+	got := runOn(t, s, func(o *Options) { o.Tables = []string{"shop.ticks"} })
+	fmt.Sscan(s.Query(t, "SELECT COUNT(*) FROM shop.ticks")[0][0], &after)
+	close(stop)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if n := len(got.lines); got.err != nil || n < before || n > after {
+		t.Errorf("busy: got %d rows and %v, want %d to %d", n, got.err, before, after)
 	}
 }
