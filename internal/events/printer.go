@@ -72,7 +72,7 @@ func (p *printer) warned(text string) {
 func (p *printer) greeting(at beginning) string {
 	text := fmt.Sprintf("%s %s at %s, from ", p.o.Source.Type, at.version, p.o.Shard.Addr)
 	if p.o.Start == "latest" {
-		return text + "now on, which is --start " + p.startText(at.gtid, at.file, at.pos) + "; --start earliest prints what its binlogs still have"
+		return text + "now on, which is --start " + p.startText(at.gtid, at.file, at.pos) + "; --start earliest prints the past"
 	}
 	return text + p.o.Start
 }
