@@ -119,6 +119,7 @@ func TestRealMySQL_LinesComeToWhatSELECTSays(t *testing.T) {
 		t.Error(byFile.err)
 	}
 	wantRows(t, s, byFile.lines)
+	overTLS(t, s)
 	busy(t, s)
 	missingGrants(t, s)
 }
@@ -249,5 +250,26 @@ func busy(t *testing.T, s *testenv.Server) {
 	}
 	if n := len(got.lines); got.err != nil || n < before || n > after {
 		t.Errorf("busy: got %d rows and %v, want %d to %d", n, got.err, before, after)
+	}
+}
+
+// overTLS asks for the server's certificate, by its authority and by its name,
+// which it does not carry.
+func overTLS(t *testing.T, s *testenv.Server) {
+	t.Helper()
+	run := func(mode string) ran {
+		return runOn(t, s, func(o *Options) {
+			var err error
+			if o.Shard.TLS, err = o.Shard.Protect(config.TLS{Mode: mode, CA: s.CA}); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if got := run("verify-ca"); got.err != nil || len(got.lines) == 0 {
+		t.Errorf("verify-ca: got %d lines and %v, want the rows", len(got.lines), got.err)
+	}
+	var unreachable *UnreachableError
+	if got := run("auto"); !errors.As(got.err, &unreachable) || !strings.Contains(got.err.Error(), "certificate") {
+		t.Errorf("with an authority, auto checks the name too: got %v", got.err)
 	}
 }
