@@ -16,7 +16,7 @@ var layers = [][]string{
 	{"internal/view", "internal/expr", "internal/objstore", "internal/failpoint", "internal/clock"},
 	{"binlog", "stream", "windowing", "sinks"},
 	{"internal/pipeline", "internal/config", "internal/status", "internal/console", "internal/notify", "internal/quality",
-		"internal/verify", "internal/demo"},
+		"internal/verify", "internal/demo", "internal/events"},
 	{"cmd"},
 }
 

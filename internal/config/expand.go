@@ -151,6 +151,9 @@ func reason(err error) string {
 
 var fileReference = regexp.MustCompile(`\$\{file:([^}]+)\}`)
 
+// fileOrVariable finds every reference.
+var fileOrVariable = regexp.MustCompile(`\$\{[^}]*\}`)
+
 // warnReadable warns of files of secrets that everybody may read.
 func (l *loader) warnReadable(at string, n *yaml.Node) {
 	for _, m := range fileReference.FindAllStringSubmatchIndex(n.Value, -1) {

@@ -28,6 +28,18 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10) + "B"
 }
 
+// Set reads a size, as the value of a flag.
+func (s *Size) Set(text string) error {
+	v, err := parseSize(text)
+	if err == nil {
+		*s = v
+	}
+	return err
+}
+
+// Type is how the help of a flag calls it.
+func (s *Size) Type() string { return "size" }
+
 func parseSize(text string) (Size, error) {
 	number := strings.TrimRight(text, "BKMGTikmgtb ")
 	unit := strings.TrimSpace(text[len(number):])
