@@ -90,6 +90,11 @@ type Options struct {
 	// one) and that a person has decided to pass over.
 	Accepted []string
 
+	// Began is called where a Run begins, on its goroutine and before the
+	// handler: a position reaches that with the first transaction or the first
+	// silence only. The position is valid until it returns; version is what the
+	// server calls itself. May be nil.
+	Began func(position []byte, version string)
 	// Logger is told of state changes; nil discards.
 	Logger *slog.Logger
 	// Now is the clock of Transaction.ReadAt and of the pauses between idle

@@ -52,6 +52,25 @@ func (r *Reader) PreflightFrom(ctx context.Context, position []byte) error {
 	})
 }
 
+// End asks the server for the position at the end of its binlog, where a Run
+// with the start "latest" would begin. It makes one connection of its own.
+func (r *Reader) End(ctx context.Context) ([]byte, error) {
+	c, err := r.o.dial(ctx, r.o.ConnectTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("shard %s: %w", r.o.Shard, err)
+	}
+	defer c.close()
+	srv, err := c.inspect(ctx, r.o.Flavor)
+	if err != nil {
+		return nil, fmt.Errorf("shard %s: %w", r.o.Shard, err)
+	}
+	p, err := srv.begin(&r.o, start{kind: startLatest})
+	if err != nil {
+		return nil, err
+	}
+	return p.Append(nil), nil
+}
+
 // preflight collects the findings; resume checks the position.
 func (r *Reader) preflight(ctx context.Context, resume func(*server) error) error {
 	c, err := r.o.dial(ctx, r.o.ConnectTimeout)

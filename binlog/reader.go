@@ -93,7 +93,11 @@ func (r *Reader) follow(ctx context.Context, position []byte, h Handler) error {
 	r.set(func(st *Status) {
 		st.ServerVersion, st.ServerUUID, st.ServerID = srv.vars["version"], from.ServerUUID, uint32(srv.vars.number("server_id"))
 	})
-	r.handOver(from.Append(nil))
+	beginning := from.Append(nil)
+	r.handOver(beginning)
+	if r.o.Began != nil {
+		r.o.Began(beginning, srv.vars["version"])
+	}
 	s.machine = newMachine(r.o, srv.vars.number("lower_case_table_names") != 0, from, h)
 	defer s.machine.payload.close()
 	return s.pump(d)

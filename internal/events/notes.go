@@ -5,62 +5,44 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+
+	"tailwater/binlog"
 )
 
-// beginning is where a reader has begun, as its log says it.
+// beginning is where a reader begins.
 type beginning struct {
 	version, server, gtid, file string
 	pos                         uint64
 }
 
-// notes is the reader's log: warnings go to note, and began is called where the
-// reader begins, on its goroutine and before the handler. A position reaches a
-// Handler with the first transaction or the first silence only, and the
-// beginning is needed before both.
-type notes struct {
-	note  func(string)
-	began func(beginning)
+// readBeginning reads a position of the reader's.
+func readBeginning(position []byte, version string) (beginning, error) {
+	p, err := binlog.ParsePosition(position)
+	if err != nil {
+		return beginning{}, err
+	}
+	return beginning{version: version, server: p.ServerUUID, gtid: p.GTIDText(), file: p.File, pos: p.Pos}, nil
 }
+
+// notes is the reader's log: warnings go to note.
+type notes struct{ note func(string) }
 
 var _ slog.Handler = notes{}
 
-// Enabled takes everything from Info on.
-func (n notes) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
+// Enabled takes warnings and errors.
+func (n notes) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
 
-// Handle keeps the beginning and tells warnings.
+// Handle tells a warning.
 func (n notes) Handle(_ context.Context, r slog.Record) error {
-	if r.Level >= slog.LevelWarn {
-		var b strings.Builder
-		b.WriteString(r.Message)
-		r.Attrs(func(a slog.Attr) bool {
-			if a.Key != "shard" && a.Key != "stack" {
-				fmt.Fprintf(&b, ", %s %s", a.Key, a.Value)
-			}
-			return true
-		})
-		n.note(b.String())
-		return nil
-	}
-	if r.Message != "following" {
-		return nil
-	}
-	var at beginning
+	var b strings.Builder
+	b.WriteString(r.Message)
 	r.Attrs(func(a slog.Attr) bool {
-		switch a.Key {
-		case "version":
-			at.version = a.Value.String()
-		case "server_uuid":
-			at.server = a.Value.String()
-		case "gtid":
-			at.gtid = a.Value.String()
-		case "file":
-			at.file = a.Value.String()
-		case "pos":
-			at.pos = a.Value.Uint64()
+		if a.Key != "shard" && a.Key != "stack" {
+			fmt.Fprintf(&b, ", %s %s", a.Key, a.Value)
 		}
 		return true
 	})
-	n.began(at)
+	n.note(b.String())
 	return nil
 }
 

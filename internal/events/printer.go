@@ -44,6 +44,17 @@ type printer struct {
 
 var _ binlog.Handler = (*printer)(nil)
 
+// begins takes the reader's word of where it begins.
+func (p *printer) begins(position []byte, version string) {
+	at, err := readBeginning(position, version)
+	if err != nil {
+		p.over = err
+		p.end(err)
+		return
+	}
+	p.began(at)
+}
+
 // began takes where the reader begins.
 func (p *printer) began(at beginning) {
 	p.start = at

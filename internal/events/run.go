@@ -82,7 +82,7 @@ func (p *printer) open() error {
 	if err != nil {
 		return err
 	}
-	ro.Logger = slog.New(notes{note: p.warned, began: p.began})
+	ro.Logger, ro.Began = slog.New(notes{p.warned}), p.begins
 	p.reader, err = binlog.New(ro)
 	return err
 }
@@ -109,43 +109,16 @@ func (p *printer) connect(ctx context.Context) error {
 	return nil
 }
 
-// askEnd learns where the server's binlog ends: a reader that begins at latest
-// begins there.
+// askEnd learns where the server's binlog ends.
 func (p *printer) askEnd(ctx context.Context) error {
-	o := *p.o
-	o.Start = "latest"
-	ro, err := o.reader(p.mode, func(string, string) bool { return false })
+	end, err := p.reader.End(ctx)
 	if err != nil {
 		return err
 	}
-	asking, found := context.WithCancelCause(ctx)
-	defer found(nil)
-	ro.FollowsDatabase = func(string) bool { return false }
-	ro.Logger = slog.New(notes{note: func(string) {}, began: func(at beginning) {
-		p.until.server, p.until.file, p.until.pos = at.server, at.file, at.pos
-		found(errDone)
-	}})
-	r, err := binlog.New(ro)
-	if err != nil {
-		return err
-	}
-	err = r.Run(asking, nil, ignore{})
-	if errors.Is(err, errDone) && p.until.file != "" {
-		return nil
-	}
+	at, err := readBeginning(end, "")
+	p.until.server, p.until.file, p.until.pos = at.server, at.file, at.pos
 	return err
 }
-
-// errNoBeginning ends askEnd's reader when it has not said where it began.
-var errNoBeginning = errors.New("ask for the end of the binlog: the reader did not say where it began")
-
-// ignore is the handler of askEnd's reader, which ends before it is called.
-type ignore struct{}
-
-func (ignore) Begin(*binlog.Transaction) error                  { return errNoBeginning }
-func (ignore) Row(*binlog.Transaction, *binlog.RowChange) error { return errNoBeginning }
-func (ignore) Commit(*binlog.Transaction, []byte) error         { return errNoBeginning }
-func (ignore) Idle(int64, []byte) error                         { return errNoBeginning }
 
 // verdict sorts what ended a run.
 func (p *printer) verdict(ctx, read context.Context, err error) error {
