@@ -20,13 +20,15 @@ type Session struct {
 	topics    []*topic
 	recovered stream.Recovered
 	producer  *producer
-	// numbers are where the session stands, position what was stored last.
-	numbers  *position.Numbers
-	position *position.Position
-	turns    *turn.Turns
+	// numbers are where the session stands, position what was stored last, and
+	// positionEnd the offset behind it.
+	numbers     *position.Numbers
+	position    *position.Position
+	positionEnd int64
+	turns       *turn.Turns
 }
 
-var _ stream.Session = (*Session)(nil)
+var _ stream.TransactionalSession = (*Session)(nil)
 
 // Epoch returns the claimed epoch.
 func (s *Session) Epoch() uint32 { return s.epoch }
@@ -42,21 +44,16 @@ func (s *Session) Publish(ctx context.Context, records []stream.Record) error {
 	if len(records) == 0 {
 		return s.turns.Finish(nil)
 	}
-	next, err := s.numbers.Number(records, s.log.checkRecord)
-	if err != nil {
-		return s.turns.Finish(err)
+	return s.turns.Finish(s.write(ctx, "publish", records, nil))
+}
+
+// PublishAt writes the records and the position behind them in one transaction.
+// See stream.TransactionalSession.
+func (s *Session) PublishAt(ctx context.Context, records []stream.Record, p stream.SourcePosition) error {
+	if err := s.turns.Begin(); err != nil {
+		return err
 	}
-	s.turns.Publishing()
-	at, err := s.producer.transact(ctx, records, nil)
-	if err != nil {
-		return s.turns.Finish(fmt.Errorf("publish: %w", s.replaced(ctx, err)))
-	}
-	for tp, q := range next {
-		q.Next = at[tp]
-		next[tp] = q
-	}
-	s.numbers.Published(next)
-	return s.turns.Finish(nil)
+	return s.turns.Finish(s.write(ctx, "publish with a position", records, &p))
 }
 
 // Save stores the position behind everything published. See stream.Session.
@@ -64,16 +61,47 @@ func (s *Session) Save(ctx context.Context, p stream.SourcePosition) error {
 	if err := s.turns.Begin(); err != nil {
 		return err
 	}
+	return s.turns.Finish(s.write(ctx, "save position", nil, &p))
+}
+
+// write writes records, and a position behind them unless p is nil, in one
+// transaction.
+//
+// Where the records will stand is known once they are sent, and the position
+// goes with them. So it has the offsets at which they may begin, with the marks
+// that hold behind them: whoever folds from there drops them, for they are not
+// above their marks. A position with the offsets behind them would cost a round
+// trip in which the transaction holds up every reader.
+func (s *Session) write(ctx context.Context, what string, records []stream.Record, p *stream.SourcePosition) error {
 	if err := ctx.Err(); err != nil {
-		return s.turns.Finish(fmt.Errorf("save position: %w", context.Cause(ctx)))
+		return fmt.Errorf("%s: %w", what, context.Cause(ctx))
 	}
-	s.advance()
-	s.position.Saved, s.position.Source, s.position.LSN, s.position.Skip = true, slices.Clone(p.Source), p.LSN, slices.Clone(p.Skip)
-	if _, err := s.producer.transact(ctx, nil, s.position); err != nil {
-		return s.turns.Finish(fmt.Errorf("save position: %w", s.replaced(ctx, err)))
+	next, err := s.numbers.Number(records, s.log.checkRecord)
+	if err != nil {
+		return err
 	}
-	s.turns.Saved()
-	return s.turns.Finish(nil)
+	s.turns.Publishing()
+	s.numbers.Published(next)
+	var save *position.Position
+	if p != nil {
+		s.advance()
+		save = s.position
+		save.Saved, save.Source, save.LSN, save.Skip = true, slices.Clone(p.Source), p.LSN, slices.Clone(p.Skip)
+	}
+	at, err := s.producer.transact(ctx, records, save)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, s.replaced(ctx, err))
+	}
+	for tp, q := range next {
+		q.Next = at[tp]
+		next[tp] = q
+	}
+	s.numbers.Published(next)
+	if save != nil {
+		s.positionEnd = at[s.positionPlace()]
+		s.turns.Saved()
+	}
+	return nil
 }
 
 // replaced tells the two reasons apart for which brokers refuse a producer:
@@ -107,29 +135,46 @@ func (s *Session) advance() {
 	}
 }
 
-// settle waits until consumers see everything that the session has written:
+// positionPlace is where the session's positions stand.
+func (s *Session) positionPlace() stream.TopicPartition {
+	return stream.TopicPartition{Topic: s.producer.positions}
+}
+
+// settle waits until everybody sees everything that the session has written:
 // brokers end a transaction in its partitions a moment after they have said
 // that it is committed.
 func (s *Session) settle(ctx context.Context) error {
 	for _, t := range s.topics {
-		for {
-			stable, err := s.log.offsets(ctx, t.Name, s.log.admin.ListCommittedOffsets)
-			if err != nil {
-				return err
-			}
-			seen := len(stable) == t.Partitions
-			for i, at := range stable {
-				seen = seen && at >= s.numbers.At[stream.TopicPartition{Topic: t.Name, Partition: int32(i)}].Next
-			}
-			if seen {
-				break
-			}
-			if !pause(ctx, pollEvery) {
-				return fmt.Errorf("wait for the end of the last transaction in topic %s: %w", t.Name, context.Cause(ctx))
-			}
+		ends := make([]int64, t.Partitions)
+		for i := range ends {
+			ends[i] = s.numbers.At[stream.TopicPartition{Topic: t.Name, Partition: int32(i)}].Next
+		}
+		if err := s.log.awaitStable(ctx, t.Name, ends); err != nil {
+			return err
 		}
 	}
-	return nil
+	return s.log.awaitStable(ctx, s.positionPlace().Topic, []int64{s.positionEnd})
+}
+
+// awaitStable waits until every transaction below the ends of a topic's
+// partitions has ended there.
+func (l *Log) awaitStable(ctx context.Context, name string, ends []int64) error {
+	for {
+		stable, err := l.offsets(ctx, name, l.admin.ListCommittedOffsets)
+		if err != nil {
+			return err
+		}
+		seen := len(stable) == len(ends)
+		for i, at := range stable {
+			seen = seen && at >= ends[i]
+		}
+		if seen {
+			return nil
+		}
+		if !pause(ctx, pollEvery) {
+			return fmt.Errorf("wait for the end of the last transaction in topic %s: %w", name, context.Cause(ctx))
+		}
+	}
 }
 
 // Close gives up the session. After an orderly end consumers see all that it
@@ -140,8 +185,11 @@ func (s *Session) Close() error {
 	if s.turns.Last() && s.position.Saved {
 		ctx, cancel := context.WithTimeoutCause(context.Background(), s.log.o.Timeout, errNoAnswer)
 		defer cancel()
+		s.advance() // the offsets behind the last records are known by now
 		s.position.Clean = true
-		if _, err = s.producer.transact(ctx, nil, s.position); err == nil {
+		var at written
+		if at, err = s.producer.transact(ctx, nil, s.position); err == nil {
+			s.positionEnd = at[s.positionPlace()]
 			err = s.settle(ctx)
 		}
 	}
