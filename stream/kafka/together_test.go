@@ -159,14 +159,18 @@ func TestOpenShard_FindsTheLastPositionFromTheEnd(t *testing.T) {
 // A position that came with its rows has the offsets at which they begin, and
 // the marks behind them: who folds from there takes none of them.
 func TestPublishAt_HasTheMarksBehindItsRows(t *testing.T) {
-	_, l := fakeLog(t, Options{})
+	c, l := fakeLog(t, Options{})
 	s := open(t, l, "a")
 	place := stream.TopicPartition{Topic: rowsTopic}
 	before := s.numbers.At[place].Next
 	records := row(s, 1)
 	records = append(records, row(s, 2)...)
+	seen := watch(c)
 	if err := s.PublishAt(t.Context(), records, at(s, 2)); err != nil {
 		t.Fatal(err)
+	}
+	if n := seen.count(kmsg.EndTxn); n != 1 {
+		t.Errorf("got %d transactions, want one with both", n)
 	}
 	stored, err := l.storedPosition(t.Context(), "a")
 	if err != nil {
