@@ -104,22 +104,36 @@ func (s *Session) write(ctx context.Context, what string, records []stream.Recor
 	return nil
 }
 
-// replaced tells the two reasons apart for which brokers refuse a producer:
-// another session has its place, or they have timed out its transaction. After
-// a time-out nobody has claimed a higher epoch, and the shard may begin again.
-// A session that is just about to claim is fenced by that, so that one of the
-// two stops in any case.
+// replaced finds out whether another session has this one's place where an
+// error does not tell.
+//
+// Brokers refuse a producer in the same words when another session has its
+// place and when they have timed out its transaction: after a time-out nobody
+// has claimed a higher epoch, and the shard may begin again. A session that is
+// just about to claim is fenced by that, so that one of the two stops in any
+// case. And a broker may fail over a request of a producer that is fenced, and
+// leave it without an answer: Apache Kafka 4.1 does at times.
 func (s *Session) replaced(ctx context.Context, err error) error {
-	if !errors.Is(err, stream.ErrFenced) || !s.producer.overdue() {
+	refused := errors.Is(err, stream.ErrFenced)
+	if refused && !s.producer.overdue() || !refused && !errors.Is(err, errNoAnswer) {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), s.log.o.Timeout, errNoAnswer)
 	defer cancel()
-	stored, lookErr := s.log.storedPosition(ctx, s.shard)
-	if lookErr != nil || stored == nil || stored.Epoch != s.epoch {
-		return err
+	look := s.log.storedPosition
+	if !refused {
+		look = s.log.committedPosition // what is open may be this session's own
 	}
-	return fmt.Errorf("%w (%v)", errOverdue, err)
+	stored, lookErr := look(ctx, s.shard)
+	switch {
+	case lookErr != nil || stored == nil:
+		return err
+	case refused && stored.Epoch == s.epoch:
+		return fmt.Errorf("%w (%v)", errOverdue, err)
+	case !refused && stored.Epoch > s.epoch:
+		return fmt.Errorf("epoch %d is claimed: %w: %w", stored.Epoch, stream.ErrFenced, err)
+	}
+	return err
 }
 
 // advance moves the position to where the session stands in each partition:

@@ -2,9 +2,11 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -207,5 +209,26 @@ func TestPublishAt_RefusesBeforeItSends(t *testing.T) {
 	}
 	if rec := open(t, l, "a").Recovered(); rec.Found {
 		t.Errorf("got position %q, want none", rec.Position.Source)
+	}
+}
+
+// A broker may leave a fenced producer's request without an answer. The shard
+// is stopped as fenced when another session has claimed it, and only then.
+func TestPublish_WithoutAnAnswerIsFencedOnlyBehindASuccessor(t *testing.T) {
+	for name, successor := range map[string]bool{"with a successor": true, "alone": false} {
+		t.Run(name, func(t *testing.T) {
+			var road way
+			c, l := fakeLog(t, Options{Timeout: time.Second, dial: road.dial})
+			s := open(t, l, "a")
+			if successor {
+				other := openLog(t, c.ListenAddrs())
+				open(t, other, "a")
+			}
+			road.set(func(w *way) { w.mute = true })
+			err := s.PublishAt(t.Context(), row(s, 1), at(s, 1))
+			if !errors.Is(err, stream.ErrSessionEnded) || !errors.Is(err, errNoAnswer) || errors.Is(err, stream.ErrFenced) != successor {
+				t.Errorf("got %v, want the end of the session, fenced: %t", err, successor)
+			}
+		})
 	}
 }

@@ -20,9 +20,11 @@ type way struct {
 	refuse []stream.TopicPartition
 	// deafen loses the answer to the next commit, cut the commit itself.
 	deafen, cut bool
+	// mute keeps every batch from the brokers, and answers nothing.
+	mute bool
 }
 
-func (w *way) heal() { w.refuse, w.deafen, w.cut = nil, false, false }
+func (w *way) heal() { w.refuse, w.deafen, w.cut, w.mute = nil, false, false, false }
 
 func (w *way) set(f func(*way)) {
 	w.mu.Lock()
@@ -46,8 +48,10 @@ type wayConn struct {
 
 	mu   sync.Mutex
 	deaf bool
-	// answer is what is read next, in place of the brokers' own.
-	answer []byte
+	// answers are what is read for each request on its way, in order: nil is the
+	// brokers' own answer. unread is what is left of the first.
+	answers [][]byte
+	unread  []byte
 }
 
 func (c *wayConn) Write(b []byte) (int, error) {
@@ -61,6 +65,11 @@ func (c *wayConn) Write(b []byte) (int, error) {
 			w.deafen, w.cut = w.deafen && cut, false
 		})
 	}
+	mute := false
+	c.way.set(func(w *way) { mute = w.mute && key == kmsg.Produce })
+	if mute {
+		return len(b), nil
+	}
 	if cut {
 		_ = c.Conn.Close()
 		return len(b), nil
@@ -68,10 +77,13 @@ func (c *wayConn) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.deaf = c.deaf || deafen
+	var answer []byte
 	if key == kmsg.Produce {
-		if c.answer = c.way.refusal(b); c.answer != nil {
-			return len(b), nil
-		}
+		answer = c.way.refusal(b)
+	}
+	c.answers = append(c.answers, answer)
+	if answer != nil {
+		return len(b), nil
 	}
 	return c.Conn.Write(b)
 }
@@ -121,21 +133,45 @@ func (w *way) refusal(b []byte) []byte {
 	return out
 }
 
-// Read swallows the answer for which the connection has become deaf.
+// Read reads whole answers, so that one of ours never comes inside another.
 func (c *wayConn) Read(b []byte) (int, error) {
+	if len(c.unread) == 0 {
+		var err error
+		if c.unread, err = c.answer(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(b, c.unread)
+	c.unread = c.unread[n:]
+	return n, nil
+}
+
+// answer reads the next answer, and swallows the one for which the connection
+// has become deaf.
+func (c *wayConn) answer() ([]byte, error) {
 	c.mu.Lock()
-	if n := copy(b, c.answer); n > 0 {
-		c.answer = c.answer[n:]
-		c.mu.Unlock()
-		return n, nil
+	if len(c.answers) > 0 {
+		ours := c.answers[0]
+		c.answers = c.answers[1:]
+		if ours != nil {
+			c.mu.Unlock()
+			return ours, nil
+		}
 	}
 	c.mu.Unlock()
-	n, err := c.Conn.Read(b)
+	out := make([]byte, 4)
+	if _, err := io.ReadFull(c.Conn, out); err != nil {
+		return nil, err
+	}
+	out = append(out, make([]byte, binary.BigEndian.Uint32(out))...)
+	if _, err := io.ReadFull(c.Conn, out[4:]); err != nil {
+		return nil, err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.deaf && n > 0 {
+	if c.deaf {
 		_ = c.Conn.Close()
-		return 0, io.ErrUnexpectedEOF
+		return nil, io.ErrUnexpectedEOF
 	}
-	return n, err
+	return out, nil
 }
