@@ -8,8 +8,8 @@ import (
 // Errors that a caller tells apart. Each comes wrapped with the shard, topic
 // or partition that it is about.
 var (
-	// ErrSessionEnded says that a Publish or Save failed, now or before, or
-	// that the session was closed. What was sent may or may not stand in the
+	// ErrSessionEnded says that a Publish, Save or PublishAt failed, now or
+	// before, or that the session was closed. What was sent may or may not stand in the
 	// log: the shard must start again at OpenShard.
 	ErrSessionEnded = errors.New("the session has ended")
 	// ErrFenced says that another session claimed the shard. It comes together

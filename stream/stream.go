@@ -15,9 +15,10 @@
 //
 // The legal sequence of a session:
 //
-//	OpenShard -> (Publish | Save)* -> Close
+//	OpenShard -> (Publish | Save | PublishAt)* -> Close
 //
-// The first error of Publish or Save ends the session: nothing behind a failed
+// PublishAt is there where the log has transactions. The first error of any of
+// them ends the session: nothing behind a failed
 // batch is ever sent, and the shard starts again at OpenShard.
 package stream
 
@@ -85,6 +86,17 @@ type Session interface {
 	Save(ctx context.Context, p SourcePosition) error
 	// Close gives up the session without saving. It is idempotent.
 	Close() error
+}
+
+// TransactionalSession is a Session of a log with transactions. On any other
+// log a position can be stored only once what it is behind is durable, by Save.
+type TransactionalSession interface {
+	Session
+	// PublishAt is Publish and Save in one transaction: when it returns without
+	// error the records are durable and p is the position behind them. After an
+	// error, or a crash, both are there or neither, and the next session
+	// recovers what is. A session that was fenced leaves neither.
+	PublishAt(ctx context.Context, records []Record, p SourcePosition) error
 }
 
 // SourcePosition is where a reader resumes, as the reader wrote it.

@@ -158,6 +158,13 @@ func showErrors(w io.Writer, s *status.Snapshot) error {
 	if s.Stream.Error != "" {
 		lines = append(lines, "stream: "+s.Stream.Error)
 	}
+	for _, h := range s.Stream.Held {
+		who := "an open transaction"
+		if h.Shard != "" {
+			who += " of shard " + h.Shard
+		}
+		lines = append(lines, fmt.Sprintf("stream: topic %s, partition %d: records from offset %d on wait behind %s", h.Topic, h.Partition, h.Stable, who))
+	}
 	if len(lines) == 0 {
 		return nil
 	}

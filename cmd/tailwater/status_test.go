@@ -33,8 +33,10 @@ func shopStatus(v status.Verdict) *fixedStatus {
 			{Metric: "gmv", View: "orders", Closed: 3, Groups: 12, Late: 1, Negatives: 2, Watermark: now.Add(-time.Minute)},
 			{Metric: "refunds", View: "orders", Error: "no answer from Redis"},
 		},
-		Lake:    []status.Lake{{View: "orders", Layout: "default", Rows: 1300, Files: 4, Bytes: 3 << 20, LastCommit: now.Add(-5 * time.Second)}},
-		Stream:  status.Stream{Type: "embedded", Error: "the disk is full"},
+		Lake: []status.Lake{{View: "orders", Layout: "default", Rows: 1300, Files: 4, Bytes: 3 << 20, LastCommit: now.Add(-5 * time.Second)}},
+		Stream: status.Stream{Type: "embedded", Error: "the disk is full", Held: []status.Held{
+			{Topic: "tw.shop.orders", Partition: 3, Stable: 5, End: 9, Shard: "01"}, {Topic: "tw.shop.orders", Partition: 4, Stable: 5, End: 6},
+		}},
 		Process: status.Process{RSSBytes: 200 << 20, StreamLag: status.Quantiles{P99: 12}, DeliveryLag: status.Quantiles{P99: 340}},
 	}
 }
@@ -78,6 +80,8 @@ orders      default  1300  4      3.0  5s ago
 ✗ metric gmv: 2 groups fell below zero rows: rows older than the stream, dated ahead of it, were changed or deleted
 ✗ metric refunds: no answer from Redis
 ✗ stream: the disk is full
+✗ stream: topic tw.shop.orders, partition 3: records from offset 5 on wait behind an open transaction of shard 01
+✗ stream: topic tw.shop.orders, partition 4: records from offset 5 on wait behind an open transaction
 `
 
 func TestStatus_PrintsTablesAndEveryErrorBelowThem(t *testing.T) {

@@ -65,6 +65,8 @@ type Pipeline struct {
 	gate     gate
 	// diskLimit is limits.disk in bytes, 0 for none.
 	diskLimit atomic.Int64
+	// held are the partitions of the stream that an open transaction holds up.
+	held atomic.Pointer[[]status.Held]
 
 	targets []*target
 	topics  map[string]stream.Topic

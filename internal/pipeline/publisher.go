@@ -28,7 +28,8 @@ type publisherOptions struct {
 	// BatchBytes bounds the keys and values of one publish; a transaction
 	// larger than it is published in pieces.
 	BatchBytes int
-	// SaveEvery is the least time between two stored positions.
+	// SaveEvery is the least time between two positions that are stored on
+	// their own, or that are large beside the rows they go with; see light.
 	SaveEvery time.Duration
 	// Gate blocks before each publish, of so many bytes, while the stream has
 	// no room.
@@ -47,7 +48,8 @@ type publisherOptions struct {
 // the binlog.Handler of one session:
 //
 //	reader goroutine: Begin, Row, Commit, Idle -> fills one batch
-//	publishing goroutine (run): one Publish in flight, then Save when due
+//	publishing goroutine (run): one Publish in flight, then Save when due;
+//	                            both are one PublishAt on a log with transactions
 //
 // Two batches go round: while one is published the other is filled, so that
 // transactions gather exactly as long as the log is busy. The publishing
@@ -56,6 +58,10 @@ type publisherOptions struct {
 type publisher struct {
 	o     publisherOptions
 	epoch uint32
+	// together is the session when its log has transactions, else nil.
+	together stream.TransactionalSession
+	// marksSize is about what a position has beside the source's own.
+	marksSize int
 
 	// mu guards cur and what decides whether a position may be stored. The
 	// reader's goroutine holds it while a transaction is open.
@@ -112,6 +118,10 @@ func newPublisher(o publisherOptions) *publisher {
 	p.lastSave = o.Now()
 	p.beats = newHeartbeats(o.Views.targets, p.lastSave)
 	p.plans.views = o.Views
+	p.together, _ = o.Session.(stream.TransactionalSession)
+	for _, t := range o.Views.targets {
+		p.marksSize += t.partitions * markSize
+	}
 	p.serverChanged = sync.OnceValue(o.ServerChanged)
 	return p
 }
@@ -318,11 +328,26 @@ func (p *publisher) seal() error {
 // ready finishes a batch that is about to be published.
 func (p *publisher) ready(b *batch) {
 	p.partial = p.partial || b.committed < len(b.records)
-	if !p.partial && b.position != nil && p.saveDue() {
+	if !p.partial && b.position != nil && (p.saveDue() || p.light(b)) {
 		b.save, b.skip = true, p.skip.list()
 		p.lastSave = p.o.Now()
 	}
 	p.inFlight.Add(1)
+}
+
+// What a position weighs: markSize for each partition and skipSize for each
+// event to skip. Up to smallPosition it goes with every publish.
+const (
+	markSize      = 36
+	skipSize      = 16
+	smallPosition = 4 << 10
+)
+
+// light reports whether a batch takes its position along although none is due:
+// it costs no transaction of its own then, and no more bytes than the rows do.
+func (p *publisher) light(b *batch) bool {
+	size := len(b.position) + p.marksSize + p.skip.events*skipSize
+	return p.together != nil && len(b.records) > 0 && size <= max(smallPosition, b.bytes)
 }
 
 // hold takes mu for the reader's goroutine, which may have it already: a
@@ -395,18 +420,28 @@ func (p *publisher) publish(ctx context.Context, b *batch) error {
 	if err := p.o.Gate(ctx, b.bytes); err != nil {
 		return err
 	}
+	position := stream.SourcePosition{Source: b.position, LSN: b.lsn, Skip: b.skip}
+	together := b.save && len(b.records) > 0 && p.together != nil
+	var err error
+	switch {
+	case together:
+		err = p.together.PublishAt(ctx, b.records, position)
+	case len(b.records) > 0:
+		err = p.o.Session.Publish(ctx, b.records)
+	}
+	if err != nil {
+		return fmt.Errorf("publish %d records of shard %s: %w", len(b.records), p.o.Shard, nameLarge(b, err))
+	}
 	if len(b.records) > 0 {
-		if err := p.o.Session.Publish(ctx, b.records); err != nil {
-			return fmt.Errorf("publish %d records of shard %s: %w", len(b.records), p.o.Shard, nameLarge(b, err))
-		}
 		p.o.Counters.published(b, p.o.Now())
 	}
 	if !b.save {
 		return nil
 	}
-	err := p.o.Session.Save(ctx, stream.SourcePosition{Source: b.position, LSN: b.lsn, Skip: b.skip})
-	if err != nil {
-		return fmt.Errorf("save position of shard %s: %w", p.o.Shard, err)
+	if !together {
+		if err := p.o.Session.Save(ctx, position); err != nil {
+			return fmt.Errorf("save position of shard %s: %w", p.o.Shard, err)
+		}
 	}
 	p.o.Counters.saved(p.o.Now())
 	return nil

@@ -91,9 +91,11 @@ func (p *Pipeline) Run(ctx, hard context.Context, grace time.Duration) error {
 	return nil
 }
 
-// startSide starts what runs beside: the HTTP server, retention, the minute's totals.
+// startSide starts what runs beside: the HTTP server, retention, the watch over
+// open transactions, the minute's totals.
 func (p *Pipeline) startSide(ctx context.Context, wg *sync.WaitGroup) {
 	wg.Go(func() { p.keepRoom(ctx) })
+	wg.Go(func() { p.watchHeld(ctx) })
 	wg.Go(func() { p.report(ctx) })
 	if p.store != nil {
 		wg.Go(func() { p.checkStore(ctx) })

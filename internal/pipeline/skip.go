@@ -12,6 +12,8 @@ import (
 // transaction lies across partitions and may be half written.
 type skipList struct {
 	txs map[string]*skipTx
+	// events counts those of all transactions.
+	events int
 }
 
 // skipTx holds the events of one source transaction. An entry stays until the
@@ -36,6 +38,9 @@ func newSkipList(published []stream.Published) *skipList {
 		}
 		t.events[skipKey{p.Topic, p.Row, p.Part}] = p.KeyHash
 	}
+	for _, t := range l.txs {
+		l.events += len(t.events)
+	}
 	return l
 }
 
@@ -43,7 +48,12 @@ func newSkipList(published []stream.Published) *skipList {
 func (l *skipList) transaction(id string) *skipTx { return l.txs[id] }
 
 // done forgets a transaction that is complete.
-func (l *skipList) done(id string) { delete(l.txs, id) }
+func (l *skipList) done(id string) {
+	if t := l.txs[id]; t != nil {
+		l.events -= len(t.events)
+		delete(l.txs, id)
+	}
+}
 
 // list returns what is left, for a position.
 func (l *skipList) list() []stream.Published {

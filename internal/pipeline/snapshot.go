@@ -64,14 +64,14 @@ func verdict(s *status.Snapshot) status.Verdict {
 			v = status.Degraded
 		}
 	}
-	if s.Stream.Error != "" || s.Stream.Paused {
+	if s.Stream.Error != "" || s.Stream.Paused || len(s.Stream.Held) > 0 {
 		v = status.Degraded
 	}
 	return v
 }
 
 func (p *Pipeline) streamStatus() status.Stream {
-	s := status.Stream{Type: p.cfg.Stream.Type, Address: p.StreamAddr()}
+	s := status.Stream{Type: p.cfg.Stream.Type, Address: p.StreamAddr(), Held: p.heldNow()}
 	if p.embedded == nil {
 		return s
 	}

@@ -52,6 +52,7 @@ var metricNames = []struct {
 	{"tailwater_lake_failed", "1 while a lake table does not move because of an error.", []string{"view", "layout"}},
 	{"tailwater_stream_bytes", "Bytes that the embedded stream holds on disk.", nil},
 	{"tailwater_stream_paused", "1 while readers wait for room in the stream.", nil},
+	{"tailwater_stream_held_partitions", "Partitions of which nobody sees the newest records, behind an open transaction.", nil},
 }
 
 func newCollector(s Source) *collector {
@@ -104,6 +105,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	e.gauge("tailwater_stream_bytes", float64(s.Stream.Bytes))
 	e.gauge("tailwater_stream_paused", truth(s.Stream.Paused))
+	e.gauge("tailwater_stream_held_partitions", float64(len(s.Stream.Held)))
 }
 
 // emitter sends metrics by name.

@@ -150,6 +150,30 @@ type Stream struct {
 	Limit  int64  `json:"limit,omitempty"`
 	Paused bool   `json:"paused"`
 	Error  string `json:"error,omitempty"`
+	// Held are the partitions of which nobody sees the newest records: they lie
+	// behind a transaction that has been open for two seconds.
+	Held []Held `json:"held,omitempty"`
+}
+
+// Held is one partition that an open transaction holds up.
+type Held struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	// Stable is the offset that no reader passes, End the one behind the last
+	// record.
+	Stable int64 `json:"stable"`
+	End    int64 `json:"end"`
+	// Since is when Stable was first seen to stand there.
+	Since time.Time `json:"since"`
+	// Transaction is the transactional id that is open, Shard whose it is; both
+	// are empty where the brokers do not tell.
+	Transaction string `json:"transaction,omitempty"`
+	Shard       string `json:"shard,omitempty"`
+}
+
+// Same reports whether both are of one standstill of one partition.
+func (h Held) Same(o Held) bool {
+	return h.Topic == o.Topic && h.Partition == o.Partition && h.Stable == o.Stable && h.Since.Equal(o.Since)
 }
 
 // Process is the process itself.

@@ -26,6 +26,7 @@ func sample() Snapshot {
 		},
 		Metrics: []Metric{{Metric: "gmv", View: "orders", Closed: 3, Watermark: time.Unix(900, 0)}},
 		Lake:    []Lake{{View: "orders", Layout: "default", Rows: 7}},
+		Stream:  Stream{Type: "kafka", Held: []Held{{Topic: "tw.shop.orders", Partition: 3, Stable: 5, End: 9, Shard: "01"}}},
 	}
 }
 
@@ -74,7 +75,7 @@ func TestServer_ServesStatusHealthAndMetrics(t *testing.T) {
 	base := serve(t, ServerOptions{Source: fixed(sample())})
 	code, body := do(t, "GET", base+"/api/v1/status", "")
 	var got Snapshot
-	if err := json.Unmarshal([]byte(body), &got); err != nil || code != 200 || len(got.Shards) != 2 || got.Shards[1].State != Stopped {
+	if err := json.Unmarshal([]byte(body), &got); err != nil || code != 200 || len(got.Shards) != 2 || got.Shards[1].State != Stopped || len(got.Stream.Held) != 1 || !got.Stream.Held[0].Same(sample().Stream.Held[0]) {
 		t.Errorf("status = %d, %v, %s", code, err, body)
 	}
 	if code, body := do(t, "GET", base+"/-/healthy", ""); code != 200 || body != "ok\n" {
@@ -90,6 +91,7 @@ func TestServer_ServesStatusHealthAndMetrics(t *testing.T) {
 		`tailwater_source_rows_total{shard="00",source="orders"} 7`,
 		`tailwater_source_last_event_timestamp_seconds{shard="00",source="orders"} 1000`,
 		`tailwater_windows_closed_total{metric="gmv"} 3`,
+		`tailwater_stream_held_partitions 1`,
 		`tailwater_build_info{go=`,
 	} {
 		if !strings.Contains(body, want) {

@@ -3,8 +3,10 @@ package verify
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
+	"strings"
 	"testing"
 
 	"tailwater/internal/objstore"
@@ -49,5 +51,31 @@ func TestVerify_ABucketThatStopsToAnswerIsNoDifference(t *testing.T) {
 	}
 	if len(v.findings.list) != 0 {
 		t.Errorf("differences: %+v, want none", v.findings.list)
+	}
+}
+
+// topicless is a stream that says one thing of every topic.
+type topicless struct {
+	log
+	says error
+}
+
+func (l topicless) Topic(context.Context, string) (stream.Topic, error) {
+	return stream.Topic{}, l.says
+}
+
+// A stream that does not answer says nothing about its topics; only one that
+// has no topic tells of a pipeline that has not run.
+func TestOpenTopic_TellsAStreamThatIsAwayFromAnAbsentTopic(t *testing.T) {
+	errBroker := errors.New("dial 10.0.0.1:9092: connection refused")
+	for _, c := range []struct {
+		says   error
+		hasRun bool
+	}{{fmt.Errorf("topic tw.shop.orders: %w", stream.ErrUnknownTopic), false}, {errBroker, true}} {
+		_, err := openTopic(t.Context(), topicless{says: c.says}, "tw.shop.orders")
+		var away *UnreachableError
+		if !errors.As(err, &away) || strings.Contains(err.Error(), "has the pipeline run") == c.hasRun || c.hasRun && !errors.Is(err, errBroker) {
+			t.Errorf("%v: got %v", c.says, err)
+		}
 	}
 }

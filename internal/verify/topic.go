@@ -14,7 +14,7 @@ import (
 
 // log is what verify needs of a stream: to look at it.
 type log interface {
-	Topic(name string) (stream.Topic, bool)
+	Topic(ctx context.Context, name string) (stream.Topic, error)
 	Bounds(ctx context.Context, topic string) ([]stream.Bounds, error)
 	NewConsumer(ctx context.Context, o stream.ConsumerOptions) (stream.Consumer, error)
 	Schemas(ctx context.Context, view string) (map[string]change.Schema, error)
@@ -42,12 +42,14 @@ type topic struct {
 
 // openTopic captures the bounds of a view's topic.
 func openTopic(ctx context.Context, l log, name string) (*topic, error) {
-	info, ok := l.Topic(name)
-	if !ok {
+	info, err := l.Topic(ctx, name)
+	switch {
+	case errors.Is(err, stream.ErrUnknownTopic):
 		return nil, &UnreachableError{What: fmt.Sprintf("the stream has no topic %s: has the pipeline run with this configuration?", name)}
+	case err != nil:
+		return nil, &UnreachableError{What: "the stream cannot be read", Err: err}
 	}
 	t := &topic{Topic: info, log: l, whole: true, history: make([][]parquet.Batch, info.Partitions)}
-	var err error
 	if t.bounds, err = l.Bounds(ctx, name); err != nil {
 		return nil, fmt.Errorf("read the bounds of topic %s: %w", name, err)
 	}

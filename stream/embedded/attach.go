@@ -174,8 +174,10 @@ func readEnds(path string) (map[partitionID]int64, error) {
 	return ends, nil
 }
 
-// Topic returns what a topic is, and whether there is one.
-func (a *Attached) Topic(name string) (stream.Topic, bool) { return a.log.Topic(name) }
+// Topic returns what a topic is; one that is not there is stream.ErrUnknownTopic.
+func (a *Attached) Topic(ctx context.Context, name string) (stream.Topic, error) {
+	return a.log.Topic(ctx, name)
+}
 
 // Bounds returns the first and the next durable offset of each partition, as
 // they are now.
@@ -218,13 +220,13 @@ func (a *Attached) Close() error {
 	return nil
 }
 
-// Topic returns what a topic is, and whether there is one.
-func (l *Log) Topic(name string) (stream.Topic, bool) {
+// Topic returns what a topic is; one that is not there is stream.ErrUnknownTopic.
+func (l *Log) Topic(_ context.Context, name string) (stream.Topic, error) {
 	t, err := l.topics.get(name)
 	if err != nil {
-		return stream.Topic{}, false
+		return stream.Topic{}, err
 	}
-	return t.info(), true
+	return t.info(), nil
 }
 
 // SavedPosition returns the position that a shard has saved, and whether it has

@@ -52,11 +52,11 @@ func publishOne(t *testing.T, s stream.Session, txn uint64) {
 func TestAttach_SeesWhatIsPublishedAndNothingElse(t *testing.T) {
 	l, s, a := attachedLog(t)
 	before := entriesOf(t, l.dir)
-	topic, ok := a.Topic("tw.shop.v")
-	if want, _ := l.Topic("tw.shop.v"); !ok || topic != want {
+	topic, err := a.Topic(t.Context(), "tw.shop.v")
+	if want, _ := l.Topic(t.Context(), "tw.shop.v"); err != nil || topic != want {
 		t.Errorf("got %+v, want %+v", topic, want)
 	}
-	if _, ok := a.Topic("tw.shop.none"); ok {
+	if _, err := a.Topic(t.Context(), "tw.shop.none"); !errors.Is(err, stream.ErrUnknownTopic) {
 		t.Error("a topic that is not there")
 	}
 	c, err := a.NewConsumer(t.Context(), stream.ConsumerOptions{})

@@ -128,7 +128,7 @@ func TestEnsureTopic_ChecksWhatIsThere(t *testing.T) {
 	if got, err := l.look(ctx, spec.Name); err != nil || got.maxRecord != 8<<20 {
 		t.Errorf("topic = %+v, %v, want its bound raised", got, err)
 	}
-	before, _ := l.Topic(spec.Name)
+	before, _ := l.Topic(ctx, spec.Name)
 	if _, err := l.admin.DeleteTopics(ctx, spec.Name); err != nil {
 		t.Fatal(err)
 	}

@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// publishUntilKilled publishes transactions of two rows each, in order, saves
-// now and then, and prints a line for each acknowledged transaction.
+// publishUntilKilled publishes transactions of two rows each, in order, most of
+// them with the position, saves it now and then on its own, and prints a line for each acknowledged transaction.
 func publishUntilKilled(addr string) error {
 	ctx := context.Background()
 	l, err := Open(ctx, Options{Brokers: []string{addr}, Name: "kill", Timeout: 30 * time.Second})
@@ -67,15 +67,20 @@ func publishUntilKilled(addr string) error {
 				records = append(records, killRow(s.Epoch(), tx, row))
 			}
 		}
-		if err := s.Publish(ctx, records); err != nil {
+		at := stream.SourcePosition{Source: []byte(strconv.Itoa(tx + 1))}
+		switch tx % 5 {
+		case 0, 1:
+			err = s.Publish(ctx, records)
+		default:
+			err = s.(stream.TransactionalSession).PublishAt(ctx, records, at)
+		}
+		if err == nil && tx%5 == 0 {
+			err = s.Save(ctx, at)
+		}
+		if err != nil {
 			return err
 		}
 		fmt.Println(tx)
-		if tx%5 == 0 {
-			if err := s.Save(ctx, stream.SourcePosition{Source: []byte(strconv.Itoa(tx + 1))}); err != nil {
-				return err
-			}
-		}
 	}
 }
 

@@ -3,8 +3,9 @@
 //
 // What it promises beside stream's contract:
 //
-//   - A Publish is one Kafka transaction, and so is a Save. Consumers read
-//     committed records only.
+//   - A Publish is one Kafka transaction, a PublishAt is one together with its
+//     position, and a Save is one of its own. Consumers read committed records
+//     only.
 //   - A shard has a transactional id, tw.<pipeline>.<source>.<shard>. OpenShard
 //     initializes it before it reads anything, which ends what a session before
 //     it had begun and fences that session: the brokers refuse what it still
@@ -19,7 +20,8 @@
 //
 // While a session's transaction is open, the records of all shards behind its
 // first one wait in the partitions that it touched. A reader that dies there is
-// waited for until its successor begins, or for transactionTimeout.
+// waited for until its successor begins, or until the brokers have looked for
+// transactions older than transactionTimeout. Watch finds such partitions.
 package kafka
 
 import (

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -92,7 +93,9 @@ func (op *opening) ensurePositions(ctx context.Context) error {
 	if t != nil {
 		return t.keeps(latest)
 	}
-	if err := op.log.makeTopic(ctx, name, 1, compacted(op.log.o.Replication)); err != nil {
+	w := compacted(op.log.o.Replication)
+	w.configs["segment.bytes"] = text(strconv.Itoa(positionSegment))
+	if err := op.log.makeTopic(ctx, name, 1, w); err != nil {
 		return op.log.explain("open shard", err)
 	}
 	_, err = op.log.awaitTopic(ctx, name)
@@ -109,7 +112,7 @@ func (op *opening) notReplaced(ctx context.Context) error {
 	}
 	// What is not committed belongs to nobody who could be in its place: a
 	// transaction that a session of our own has left open is not waited for.
-	stored, err := op.log.positionBelow(ctx, op.o.Shard, op.log.admin.ListCommittedOffsets)
+	stored, err := op.log.committedPosition(ctx, op.o.Shard)
 	if err != nil {
 		return err
 	}
@@ -252,6 +255,7 @@ func (op *opening) claim(ctx context.Context) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("claim epoch %d: %w", epoch, err)
 	}
+	s.positionEnd = at[s.positionPlace()]
 	for i := range fences {
 		f := &fences[i]
 		f.Offset = at[stream.TopicPartition{Topic: f.Topic, Partition: f.Partition}] - 1

@@ -23,6 +23,10 @@ const positionKey = "position"
 // maxPosition bounds a record of the positions and schemas topics.
 const maxPosition = 64 << 20
 
+// positionSegment is the size of the files of a positions topic which is made.
+// Brokers compact all but the newest file, which must take the largest record.
+const positionSegment = maxPosition + 1<<20
+
 func (l *Log) positionTopic(shard string) string {
 	return stream.TopicName(l.o.Name, "positions."+shard)
 }
@@ -43,6 +47,20 @@ func (l *Log) storedPosition(ctx context.Context, shard string) (*position.Posit
 	return l.positionBelow(ctx, shard, l.admin.ListEndOffsets)
 }
 
+// committedPosition reads the last position whose commit the brokers show. It
+// waits for nobody, and says what a session before it may still replace.
+func (l *Log) committedPosition(ctx context.Context, shard string) (*position.Position, error) {
+	return l.positionBelow(ctx, shard, l.admin.ListCommittedOffsets)
+}
+
+// The last position of a shard is looked for in so many records before the end,
+// and in lookMore times as many when none of those is committed: the topic has
+// a record for almost every publish until the brokers compact it.
+const (
+	lookBack = 256
+	lookMore = 16
+)
+
 // positionBelow reads the last committed position below an end.
 func (l *Log) positionBelow(ctx context.Context, shard string, ends func(context.Context, ...string) (kadm.ListedOffsets, error)) (*position.Position, error) {
 	name := l.positionTopic(shard)
@@ -58,12 +76,21 @@ func (l *Log) positionBelow(ctx context.Context, shard string, ends func(context
 		return nil, fmt.Errorf("topic %s has %d partitions, and must have one: it was not made by Tailwater; remove it, or give the pipeline another name", name, len(end))
 	}
 	var last []byte
-	_, err = l.scan(ctx, stream.TopicPartition{Topic: name}, first[0], end[0], func(r *kgo.Record) error {
-		last = r.Value
-		return nil
-	})
-	if err != nil || last == nil {
-		return nil, err
+	for back := int64(lookBack); last == nil; back *= lookMore {
+		from := max(first[0], end[0]-back)
+		_, err = l.scan(ctx, stream.TopicPartition{Topic: name}, from, end[0], func(r *kgo.Record) error {
+			last = r.Value
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if from == first[0] {
+			break
+		}
+	}
+	if last == nil {
+		return nil, nil
 	}
 	p, err := decodePosition(last)
 	if err != nil {
@@ -72,7 +99,9 @@ func (l *Log) positionBelow(ctx context.Context, shard string, ends func(context
 	return p, nil
 }
 
-// SavedPosition returns the position that a shard has saved.
+// SavedPosition returns the position that a shard has saved, and whether it has
+// saved one. It claims nothing and does not wait for a transaction that is open,
+// such as that of a session which died.
 func (l *Log) SavedPosition(ctx context.Context, shard string) (stream.SourcePosition, bool, error) {
 	t, err := l.look(ctx, l.positionTopic(shard))
 	if err != nil {
@@ -81,7 +110,7 @@ func (l *Log) SavedPosition(ctx context.Context, shard string) (stream.SourcePos
 	if t == nil {
 		return stream.SourcePosition{}, false, nil
 	}
-	p, err := l.storedPosition(ctx, shard)
+	p, err := l.committedPosition(ctx, shard)
 	if err != nil {
 		return stream.SourcePosition{}, false, l.explain("read the position of shard "+shard, err)
 	}

@@ -38,7 +38,7 @@ type written map[stream.TopicPartition]int64
 // what the one before it had begun and fences it.
 func (l *Log) newProducer(ctx context.Context, o stream.ShardOptions) (*producer, error) {
 	client, err := l.newClient(
-		kgo.TransactionalID(stream.TopicName(l.o.Name, o.Source+"."+o.Shard)),
+		kgo.TransactionalID(TransactionalID(l.o.Name, o.Source, o.Shard)),
 		kgo.TransactionTimeout(transactionTimeout),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.NoCompression()),

@@ -124,30 +124,6 @@ func TestOpenShard_WhoWasToldTakesTheShardBack(t *testing.T) {
 	}
 }
 
-// What was sent and not committed by a session that died is no position.
-func TestOpenShard_DropsThePositionOfAnOpenTransaction(t *testing.T) {
-	_, l := fakeLog(t, Options{})
-	s := open(t, l, "a")
-	if err := s.Save(t.Context(), stream.SourcePosition{Source: []byte("saved")}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.producer.client.BeginTransaction(); err != nil {
-		t.Fatal(err)
-	}
-	s.position.Source = []byte("open")
-	if _, err := s.producer.send(t.Context(), row(s, 1), s.position); err != nil {
-		t.Fatal(err)
-	}
-	heir := open(t, l, "a")
-	rec := heir.Recovered()
-	if string(rec.Position.Source) != "saved" || len(rec.Skip) != 0 {
-		t.Errorf("got source %q and %d events to skip, want the saved one and none", rec.Position.Source, len(rec.Skip))
-	}
-	if _, err := s.producer.transact(t.Context(), nil, s.position); err == nil {
-		t.Error("the session before could still save")
-	}
-}
-
 // Sent again, an end could end the transaction after the one it is of.
 func TestPublish_NeverSendsAnEndAgain(t *testing.T) {
 	c, l := fakeLog(t, Options{})

@@ -20,13 +20,15 @@ type Session struct {
 	topics    []*topic
 	recovered stream.Recovered
 	producer  *producer
-	// numbers are where the session stands, position what was stored last.
-	numbers  *position.Numbers
-	position *position.Position
-	turns    *turn.Turns
+	// numbers are where the session stands, position what was stored last, and
+	// positionEnd the offset behind it.
+	numbers     *position.Numbers
+	position    *position.Position
+	positionEnd int64
+	turns       *turn.Turns
 }
 
-var _ stream.Session = (*Session)(nil)
+var _ stream.TransactionalSession = (*Session)(nil)
 
 // Epoch returns the claimed epoch.
 func (s *Session) Epoch() uint32 { return s.epoch }
@@ -42,21 +44,16 @@ func (s *Session) Publish(ctx context.Context, records []stream.Record) error {
 	if len(records) == 0 {
 		return s.turns.Finish(nil)
 	}
-	next, err := s.numbers.Number(records, s.log.checkRecord)
-	if err != nil {
-		return s.turns.Finish(err)
+	return s.turns.Finish(s.write(ctx, "publish", records, nil))
+}
+
+// PublishAt writes the records and the position behind them in one transaction.
+// See stream.TransactionalSession.
+func (s *Session) PublishAt(ctx context.Context, records []stream.Record, p stream.SourcePosition) error {
+	if err := s.turns.Begin(); err != nil {
+		return err
 	}
-	s.turns.Publishing()
-	at, err := s.producer.transact(ctx, records, nil)
-	if err != nil {
-		return s.turns.Finish(fmt.Errorf("publish: %w", s.replaced(ctx, err)))
-	}
-	for tp, q := range next {
-		q.Next = at[tp]
-		next[tp] = q
-	}
-	s.numbers.Published(next)
-	return s.turns.Finish(nil)
+	return s.turns.Finish(s.write(ctx, "publish with a position", records, &p))
 }
 
 // Save stores the position behind everything published. See stream.Session.
@@ -64,40 +61,87 @@ func (s *Session) Save(ctx context.Context, p stream.SourcePosition) error {
 	if err := s.turns.Begin(); err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return s.turns.Finish(fmt.Errorf("save position: %w", context.Cause(ctx)))
-	}
-	s.advance()
-	s.position.Saved, s.position.Source, s.position.LSN, s.position.Skip = true, slices.Clone(p.Source), p.LSN, slices.Clone(p.Skip)
-	if _, err := s.producer.transact(ctx, nil, s.position); err != nil {
-		return s.turns.Finish(fmt.Errorf("save position: %w", s.replaced(ctx, err)))
-	}
-	s.turns.Saved()
-	return s.turns.Finish(nil)
+	return s.turns.Finish(s.write(ctx, "save position", nil, &p))
 }
 
-// replaced tells the two reasons apart for which brokers refuse a producer:
-// another session has its place, or they have timed out its transaction. After
-// a time-out nobody has claimed a higher epoch, and the shard may begin again.
-// A session that is just about to claim is fenced by that, so that one of the
-// two stops in any case. Whoever hears ErrFenced from here has been told, and
-// takes the shard back by opening it once more.
+// write writes records, and a position behind them unless p is nil, in one
+// transaction.
+//
+// Where the records will stand is known once they are sent, and the position
+// goes with them. So it has the offsets at which they may begin, with the marks
+// that hold behind them: whoever folds from there drops them, for they are not
+// above their marks. A position with the offsets behind them would cost a round
+// trip in which the transaction holds up every reader.
+func (s *Session) write(ctx context.Context, what string, records []stream.Record, p *stream.SourcePosition) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %w", what, context.Cause(ctx))
+	}
+	next, err := s.numbers.Number(records, s.log.checkRecord)
+	if err != nil {
+		return err
+	}
+	s.turns.Publishing()
+	s.numbers.Published(next)
+	var save *position.Position
+	if p != nil {
+		s.advance()
+		save = s.position
+		save.Saved, save.Source, save.LSN, save.Skip = true, slices.Clone(p.Source), p.LSN, slices.Clone(p.Skip)
+	}
+	at, err := s.producer.transact(ctx, records, save)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, s.replaced(ctx, err))
+	}
+	for tp, q := range next {
+		q.Next = at[tp]
+		next[tp] = q
+	}
+	s.numbers.Published(next)
+	if save != nil {
+		s.positionEnd = at[s.positionPlace()]
+		s.turns.Saved()
+	}
+	return nil
+}
+
+// replaced finds out whether another session has this one's place where an
+// error does not tell.
+//
+// Brokers refuse a producer in the same words when another session has its
+// place and when they have timed out its transaction: after a time-out nobody
+// has claimed a higher epoch, and the shard may begin again. A session that is
+// just about to claim is fenced by that, so that one of the two stops in any
+// case. And a broker may fail over a request of a producer that is fenced, and
+// leave it without an answer: Apache Kafka 4.1 does at times.
+//
+// Whoever hears ErrFenced from here has been told, and takes the shard back by
+// opening it once more.
 func (s *Session) replaced(ctx context.Context, err error) (out error) {
 	defer func() {
 		if errors.Is(out, stream.ErrFenced) {
 			s.log.claimed.set(s.shard, 0)
 		}
 	}()
-	if !errors.Is(err, stream.ErrFenced) || !s.producer.overdue() {
+	refused := errors.Is(err, stream.ErrFenced)
+	if refused && !s.producer.overdue() || !refused && !errors.Is(err, errNoAnswer) {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), s.log.o.Timeout, errNoAnswer)
 	defer cancel()
-	stored, lookErr := s.log.storedPosition(ctx, s.shard)
-	if lookErr != nil || stored == nil || stored.Epoch != s.epoch {
-		return err
+	look := s.log.storedPosition
+	if !refused {
+		look = s.log.committedPosition // what is open may be this session's own
 	}
-	return fmt.Errorf("%w (%v)", errOverdue, err)
+	stored, lookErr := look(ctx, s.shard)
+	switch {
+	case lookErr != nil || stored == nil:
+		return err
+	case refused && stored.Epoch == s.epoch:
+		return fmt.Errorf("%w (%v)", errOverdue, err)
+	case !refused && stored.Epoch > s.epoch:
+		return fmt.Errorf("epoch %d is claimed: %w: %w", stored.Epoch, stream.ErrFenced, err)
+	}
+	return err
 }
 
 // advance moves the position to where the session stands in each partition:
@@ -113,29 +157,46 @@ func (s *Session) advance() {
 	}
 }
 
-// settle waits until consumers see everything that the session has written:
+// positionPlace is where the session's positions stand.
+func (s *Session) positionPlace() stream.TopicPartition {
+	return stream.TopicPartition{Topic: s.producer.positions}
+}
+
+// settle waits until everybody sees everything that the session has written:
 // brokers end a transaction in its partitions a moment after they have said
 // that it is committed.
 func (s *Session) settle(ctx context.Context) error {
 	for _, t := range s.topics {
-		for {
-			stable, err := s.log.offsets(ctx, t.Name, s.log.admin.ListCommittedOffsets)
-			if err != nil {
-				return err
-			}
-			seen := len(stable) == t.Partitions
-			for i, at := range stable {
-				seen = seen && at >= s.numbers.At[stream.TopicPartition{Topic: t.Name, Partition: int32(i)}].Next
-			}
-			if seen {
-				break
-			}
-			if !pause(ctx, pollEvery) {
-				return fmt.Errorf("wait for the end of the last transaction in topic %s: %w", t.Name, context.Cause(ctx))
-			}
+		ends := make([]int64, t.Partitions)
+		for i := range ends {
+			ends[i] = s.numbers.At[stream.TopicPartition{Topic: t.Name, Partition: int32(i)}].Next
+		}
+		if err := s.log.awaitStable(ctx, t.Name, ends); err != nil {
+			return err
 		}
 	}
-	return nil
+	return s.log.awaitStable(ctx, s.positionPlace().Topic, []int64{s.positionEnd})
+}
+
+// awaitStable waits until every transaction below the ends of a topic's
+// partitions has ended there.
+func (l *Log) awaitStable(ctx context.Context, name string, ends []int64) error {
+	for {
+		stable, err := l.offsets(ctx, name, l.admin.ListCommittedOffsets)
+		if err != nil {
+			return err
+		}
+		seen := len(stable) == len(ends)
+		for i, at := range stable {
+			seen = seen && at >= ends[i]
+		}
+		if seen {
+			return nil
+		}
+		if !pause(ctx, pollEvery) {
+			return fmt.Errorf("wait for the end of the last transaction in topic %s: %w", name, context.Cause(ctx))
+		}
+	}
 }
 
 // Close gives up the session. After an orderly end consumers see all that it
@@ -146,8 +207,11 @@ func (s *Session) Close() error {
 	if s.turns.Last() && s.position.Saved {
 		ctx, cancel := context.WithTimeoutCause(context.Background(), s.log.o.Timeout, errNoAnswer)
 		defer cancel()
+		s.advance() // the offsets behind the last records are known by now
 		s.position.Clean = true
-		if _, err = s.producer.transact(ctx, nil, s.position); err == nil {
+		var at written
+		if at, err = s.producer.transact(ctx, nil, s.position); err == nil {
+			s.positionEnd = at[s.positionPlace()]
 			err = s.settle(ctx)
 		}
 	}

@@ -29,21 +29,32 @@ func TestConformance_InProcessBroker(t *testing.T) {
 type store struct {
 	brokers []string
 	cluster *kfake.Cluster
+	way     way
 	mu      sync.Mutex
 	faults  []*kfake.FaultHandle
 }
 
 var (
-	_ streamtest.Crasher  = (*store)(nil)
-	_ streamtest.Faulty   = (*store)(nil)
-	_ streamtest.Rollback = (*store)(nil)
+	_ streamtest.Crasher     = (*store)(nil)
+	_ streamtest.Faulty      = (*store)(nil)
+	_ streamtest.CommitLoser = (*store)(nil)
+	_ streamtest.Rollback    = (*store)(nil)
 )
 
-func (s *store) Open(t *testing.T) stream.Log { return openLog(t, s.brokers) }
+func (s *store) Open(t *testing.T) stream.Log {
+	t.Helper()
+	return openWith(t, Options{Brokers: s.brokers, dial: s.way.dial})
+}
 
 func openLog(t testing.TB, brokers []string) *Log {
 	t.Helper()
-	l, err := Open(t.Context(), Options{Brokers: brokers, Name: "suite"})
+	return openWith(t, Options{Brokers: brokers})
+}
+
+func openWith(t testing.TB, o Options) *Log {
+	t.Helper()
+	o.Name = "suite"
+	l, err := Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,14 +82,17 @@ func (s *store) FailWrite(_ *testing.T, _ stream.Log, tp stream.TopicPartition) 
 	s.fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: tp.Topic, Partitions: []int32{tp.Partition}, Err: kerr.UnknownServerError})
 }
 
-// LoseAnswer makes the next commit take effect and its answer an error: the
+// LoseAnswer makes the next commit take effect and loses the answer: the
 // outcome of a batch is settled by its number, that of a commit is not.
 func (s *store) LoseAnswer(*testing.T, stream.Log, stream.TopicPartition) {
-	s.fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.RequestTimedOut})
+	s.way.set(func(w *way) { w.deafen = true })
 }
+
+func (s *store) LoseCommit(*testing.T, stream.Log) { s.way.set(func(w *way) { w.cut = true }) }
 
 // Heal removes what has not struck.
 func (s *store) Heal(*testing.T, stream.Log) {
+	s.way.set((*way).heal)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range s.faults {

@@ -217,15 +217,22 @@ func (l *Log) alterMaxRecord(ctx context.Context, t *topic, record int) error {
 	return nil
 }
 
-// Topic returns a topic that the cluster has.
-func (l *Log) Topic(name string) (stream.Topic, bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*l.o.Timeout)
+// Topic returns a topic that the cluster has. One that it has not is
+// stream.ErrUnknownTopic; brokers that do not answer are another error, which
+// comes within twice Options.Timeout.
+func (l *Log) Topic(ctx context.Context, name string) (stream.Topic, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*l.o.Timeout, errNoAnswer)
 	defer cancel()
 	t, err := l.get(ctx, name)
-	if err != nil {
-		return stream.Topic{}, false
+	switch {
+	case errors.Is(err, stream.ErrUnknownTopic):
+		return stream.Topic{}, err
+	case err != nil && errors.Is(err, context.DeadlineExceeded):
+		return stream.Topic{}, l.explain("look at topic "+name, fmt.Errorf("%w: %w", context.Cause(ctx), err))
+	case err != nil:
+		return stream.Topic{}, l.explain("ask for topic "+name, err)
 	}
-	return t.Topic, true
+	return t.Topic, nil
 }
 
 // get returns a topic from memory or from the cluster.

@@ -142,42 +142,69 @@ func (r *Reader) Left() bool { return r.at < len(r.order) }
 // Publish publishes the next n transactions; with split, only one row of the
 // last of them, if it has more.
 func (r *Reader) Publish(ctx context.Context, n int, split bool) error {
-	var records []stream.Record
-	at, row, txn := r.at, r.row, r.txn
-	var finished []int
-	for ; n > 0 && at < len(r.order); n-- {
-		tx := r.order[at]
-		rows := r.src.Tx[tx]
-		end := len(rows)
-		if split && n == 1 && end-row > 1 {
-			end = row + 1
-		}
-		for ; row < end; row++ {
-			if _, ok := r.standing[event{txid(tx), uint32(row + 1)}]; !ok {
-				records = append(records, r.record(tx, row, txn+1))
-			}
-		}
-		if row < len(rows) {
-			break
-		}
-		finished = append(finished, tx)
-		at, row, txn = at+1, 0, txn+1
-	}
-	r.Last = records
-	if err := r.Session.Publish(ctx, records); err != nil {
+	next := r.ahead(n, split)
+	r.Last = next.Last
+	if err := r.Session.Publish(ctx, r.Last); err != nil {
 		return err
 	}
-	for i := range records {
-		rec := &records[i]
-		r.lsn = rec.LSN
-		r.standing[event{rec.TxID, rec.Row}] = stream.Published{Topic: rec.Topic, TxID: rec.TxID, Row: rec.Row, Part: rec.LSN.Part, KeyHash: stream.KeyHash(rec.Key)}
-	}
-	for _, tx := range finished {
-		r.done[tx] = true
-		r.forget(tx)
-	}
-	r.at, r.row, r.txn = at, row, txn
+	r.take(next)
 	return nil
+}
+
+// PublishAt is Publish and Save in one. The session must be a
+// stream.TransactionalSession.
+func (r *Reader) PublishAt(ctx context.Context, n int, split bool) error {
+	next := r.ahead(n, split)
+	r.Last = next.Last
+	p, err := next.position()
+	if err != nil {
+		return err
+	}
+	if err := r.Session.(stream.TransactionalSession).PublishAt(ctx, r.Last, p); err != nil {
+		return err
+	}
+	r.take(next)
+	return nil
+}
+
+// take makes what the reader was ahead its state. Its Session stays as it is:
+// another goroutine may be closing that.
+func (r *Reader) take(next *Reader) {
+	r.done, r.standing, r.at, r.row, r.txn, r.lsn = next.done, next.standing, next.at, next.row, next.txn, next.lsn
+}
+
+// ahead is the reader once it has published the next n transactions, which
+// Last has the records of.
+func (r *Reader) ahead(n int, split bool) *Reader {
+	next := *r
+	next.Last, next.done, next.standing = nil, maps.Clone(r.done), maps.Clone(r.standing)
+	for ; n > 0 && next.Left(); n-- {
+		tx := next.order[next.at]
+		rows := next.src.Tx[tx]
+		end := len(rows)
+		if split && n == 1 && end-next.row > 1 {
+			end = next.row + 1
+		}
+		for ; next.row < end; next.row++ {
+			if _, ok := next.standing[event{txid(tx), uint32(next.row + 1)}]; !ok {
+				next.add(next.record(tx, next.row, next.txn+1))
+			}
+		}
+		if next.row < len(rows) {
+			break
+		}
+		next.done[tx] = true
+		next.forget(tx)
+		next.at, next.row, next.txn = next.at+1, 0, next.txn+1
+	}
+	return &next
+}
+
+// add appends a record of the next publish, which will stand in the log.
+func (r *Reader) add(rec stream.Record) {
+	r.Last = append(r.Last, rec)
+	r.lsn = rec.LSN
+	r.standing[event{rec.TxID, rec.Row}] = stream.Published{Topic: rec.Topic, TxID: rec.TxID, Row: rec.Row, Part: rec.LSN.Part, KeyHash: stream.KeyHash(rec.Key)}
 }
 
 func (r *Reader) record(tx, row int, txn uint64) stream.Record {
@@ -201,12 +228,20 @@ func (r *Reader) Heartbeat(ctx context.Context) error {
 
 // Save saves the reader's position.
 func (r *Reader) Save(ctx context.Context) error {
-	p := readerPosition{Done: slices.Sorted(maps.Keys(r.done)), Txn: r.txn}
-	b, err := json.Marshal(p)
+	p, err := r.position()
 	if err != nil {
-		return fmt.Errorf("encode position: %w", err)
+		return err
 	}
-	return r.Session.Save(ctx, stream.SourcePosition{Source: b, LSN: change.LSN{Epoch: r.Session.Epoch(), Txn: r.txn}, Skip: slices.Collect(maps.Values(r.standing))})
+	return r.Session.Save(ctx, p)
+}
+
+// position is where the reader stands.
+func (r *Reader) position() (stream.SourcePosition, error) {
+	b, err := json.Marshal(readerPosition{Done: slices.Sorted(maps.Keys(r.done)), Txn: r.txn})
+	if err != nil {
+		return stream.SourcePosition{}, fmt.Errorf("encode position: %w", err)
+	}
+	return stream.SourcePosition{Source: b, LSN: change.LSN{Epoch: r.Session.Epoch(), Txn: r.txn}, Skip: slices.Collect(maps.Values(r.standing))}, nil
 }
 
 // Fold reads records as every consumer must, and returns what is wrong with

@@ -239,6 +239,7 @@ func testRandom(t *testing.T, e *env) {
 	for seed := range uint64(randomSeeds) {
 		run := &schedule{e: e, rng: rand.New(rand.NewPCG(seed, 7))}
 		run.f, run.c = e.faulty(), e.crasher()
+		run.loser, _ = e.store.(CommitLoser)
 		run.src = RandomSource(run.rng, 14)
 		run.run()
 		if t.Failed() {
@@ -255,9 +256,11 @@ func testRandom(t *testing.T, e *env) {
 
 // schedule is one random run over all faults.
 type schedule struct {
-	e       *env
-	f       Faulty
-	c       Crasher
+	e *env
+	f Faulty
+	c Crasher
+	// loser is nil on a log without transactions.
+	loser   CommitLoser
 	rng     *rand.Rand
 	src     *Source
 	readers []*Reader
@@ -308,6 +311,8 @@ func (s *schedule) step() {
 		s.publish(r, "lose an answer", s.f.LoseAnswer)
 	case x < 15:
 		s.publish(r, "fail a write", s.f.FailWrite)
+	case x == 15 && s.loser != nil && s.rng.IntN(2) == 0:
+		s.publish(r, "lose a commit", func(t *testing.T, l stream.Log, _ stream.TopicPartition) { s.loser.LoseCommit(t, l) })
 	case x < 16:
 		s.note("heartbeat")
 		_ = r.Heartbeat(s.e.ctx)
@@ -337,7 +342,12 @@ func (s *schedule) publish(r *Reader, what string, fault func(*testing.T, stream
 		row := r.src.Tx[r.order[before]][0]
 		fault(s.e.t, s.e.log, tp(row.Part))
 	}
-	s.ended = r.Publish(s.e.ctx, n, split) != nil
+	publish := r.Publish
+	if s.loser != nil && s.rng.IntN(2) == 0 {
+		s.note("with the position")
+		publish = r.PublishAt
+	}
+	s.ended = publish(s.e.ctx, n, split) != nil
 	if s.rng.IntN(3) > 0 || len(r.Last) == 0 || r.Last[0].N == 0 {
 		return
 	}

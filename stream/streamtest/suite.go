@@ -48,6 +48,15 @@ type Faulty interface {
 	WriteLate(t *testing.T, l stream.Log, records []stream.Record)
 }
 
+// CommitLoser is a Store of a log with transactions: its sessions are
+// stream.TransactionalSession.
+type CommitLoser interface {
+	// LoseCommit makes the next session that commits fail before the log hears
+	// of it, as one that dies between its data and its commit: what it has sent
+	// stays in a transaction that is open.
+	LoseCommit(t *testing.T, l stream.Log)
+}
+
 // Rollback is a Store whose positions can be set back to a copy.
 type Rollback interface {
 	// CopyPositions copies the positions. The function that it returns puts
@@ -100,6 +109,13 @@ func Run(t *testing.T, factory Factory) {
 		{"FailsOverToAnotherOrder", testOtherOrder},
 		{"ClaimsAboveTheEpochsOfTheLog", testRolledBackPosition},
 		{"LosesNothingAcknowledgedInAPowerCut", testPowerCut},
+		{"PublishesWithThePosition", testPublishAt},
+		{"DiesBetweenDataAndCommit", testLostCommit},
+		{"LostAnswerToACommitIsAllOrNothing", testLostCommitAnswer},
+		{"FailedPublishLeavesThePosition", testFailedPublishAt},
+		{"ZombiePublishesNeitherDataNorPosition", testZombiePublishAt},
+		{"PositionWithDataInsideATransaction", testPublishAtSplit},
+		{"PositionBehindTheData", testOldPosition},
 		{"RandomSchedules", testRandom},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,5 +1,4 @@
-// Package position holds what a session leaves behind on a log without
-// transactions: its Position, the bytes of it, and the Fold of the log's tail
+// Package position holds what a session leaves behind: its Position, the bytes of it, and the Fold of the log's tail
 // that the next session begins with.
 //
 // The bytes, in order: epoch 4 | flags 1 | lsn 16 | source | topics | skip.
@@ -44,7 +43,8 @@ type Topic struct {
 
 // Partition is where a position stands in one partition.
 type Partition struct {
-	// Next is the offset behind everything the mark covers.
+	// Next is where a fold goes on with the mark. What the mark covers lies
+	// below Next, or is dropped because of the mark.
 	Next int64
 	// Known says that a record of the shard was seen, so Mark means something.
 	Known bool
