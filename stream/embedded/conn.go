@@ -30,9 +30,16 @@ type conn struct {
 	err       error
 }
 
-func dial(ctx context.Context, addr string) (*conn, error) {
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, "tcp", addr)
+// dial connects to the broker, in this process when it is here.
+func (l *Log) dial(ctx context.Context) (*conn, error) {
+	var nc net.Conn
+	var err error
+	if l.port != nil {
+		nc, err = l.port.dial()
+	} else {
+		var d net.Dialer
+		nc, err = d.DialContext(ctx, "tcp", l.addr)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to the embedded stream: %w", err)
 	}

@@ -31,7 +31,7 @@ type Options struct {
 	Name string
 	// Listen is the address on which Kafka clients are served; empty is
 	// 127.0.0.1:0, a port chosen by the system. There is no authentication:
-	// whoever can connect can read and write.
+	// whoever can connect can read, and nobody but this process can write.
 	Listen string
 	// MemoryBytes bounds the buffers of all sessions and consumers together,
 	// but for one record that is larger by itself; 0 is 64 MiB.
@@ -63,6 +63,8 @@ type Log struct {
 	lock    *os.File
 	cluster *kfake.Cluster
 	addr    string
+	// port is the listener of cluster, nil for an Attached.
+	port *port
 
 	topics    topicSet
 	ends      *endsFile
@@ -191,11 +193,12 @@ func (l *Log) serve() error {
 		return fmt.Errorf("listen for Kafka clients: %w", err)
 	}
 	l.addr = ln.Addr().String()
+	l.port = newPort(ln, l.logger)
 	l.cluster, err = kfake.NewCluster(
 		kfake.NumBrokers(1),
 		kfake.ClusterID("tailwater-"+l.o.Name),
 		kfake.DataDir(l.logDir),
-		kfake.ListenFn(func(string, string) (net.Listener, error) { return ln, nil }),
+		kfake.ListenFn(func(string, string) (net.Listener, error) { return l.port, nil }),
 		kfake.WithLogger(brokerLogger{l.logger}),
 		kfake.BrokerConfigs(map[string]string{
 			"log.segment.bytes":   strconv.FormatInt(l.o.SegmentBytes, 10),
@@ -204,7 +207,7 @@ func (l *Log) serve() error {
 		}),
 	)
 	if err != nil {
-		_ = ln.Close() // the broker's error says more
+		_ = l.port.Close() // the broker's error says more
 		return fmt.Errorf("start broker: %w", err)
 	}
 	for _, t := range l.topics.all() {

@@ -247,7 +247,7 @@ func (l *Log) alterMaxRecord(ctx context.Context, t *topic, maxRecord int) error
 	c.Value = kmsg.StringPtr(strconv.Itoa(maxRecord + batchSlack))
 	res.Configs = append(res.Configs, c)
 	req.Resources = append(req.Resources, res)
-	nc, err := dial(ctx, l.addr)
+	nc, err := l.dial(ctx)
 	if err != nil {
 		return fmt.Errorf("alter topic %s: %w", t.name, err)
 	}
