@@ -181,7 +181,7 @@ func checkVersion(dir string) error {
 	case strings.HasPrefix(string(b), "tailwater embedded stream "):
 		return fmt.Errorf("read %s: %q: %w", path, strings.TrimSpace(string(b)), errNewer)
 	}
-	return fmt.Errorf("read %s: not a directory of an embedded stream", path)
+	return fmt.Errorf("read %s: not a directory of an embedded stream, or a disk lost its content: restore the file from a copy, or set state.dir to another directory", path)
 }
 
 // serve starts the broker on the recovered directory.
@@ -191,6 +191,9 @@ func (l *Log) serve() error {
 	ln, err := net.Listen("tcp", l.o.Listen)
 	if err != nil {
 		return fmt.Errorf("listen for Kafka clients: %w", err)
+	}
+	if err := l.removeUnused(); err != nil {
+		return errors.Join(err, ln.Close())
 	}
 	l.addr = ln.Addr().String()
 	l.port = newPort(ln, l.logger)
@@ -208,7 +211,7 @@ func (l *Log) serve() error {
 	)
 	if err != nil {
 		_ = l.port.Close() // the broker's error says more
-		return fmt.Errorf("start broker: %w", err)
+		return fmt.Errorf("start broker on %s: %w; restore the directory from a copy", l.logDir, err)
 	}
 	for _, t := range l.topics.all() {
 		infos := l.cluster.PartitionInfos(t.name)
@@ -216,8 +219,8 @@ func (l *Log) serve() error {
 			return &LossError{filepath.Join(l.logDir, "topics.json"), fmt.Sprintf("topic %s has %d partitions in the broker, %d were created", t.name, len(infos), len(t.partitions))}
 		}
 		for i, p := range t.partitions {
-			if infos[i].HighWatermark != p.synced.Load() {
-				return fmt.Errorf("start broker: topic %s, partition %d ends at %d after a recovery that ended at %d", t.name, i, infos[i].HighWatermark, p.synced.Load())
+			if err := p.untouched(infos[i].HighWatermark); err != nil {
+				return err
 			}
 		}
 	}
