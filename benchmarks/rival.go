@@ -182,7 +182,9 @@ func (r rival) sink(dir string) (rivalSink, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &mapWindows{server: server, client: redis.NewClient(&redis.Options{Addr: server.Addr()}),
+		return &mapWindows{server: server, client: redis.NewClient(&redis.Options{
+			Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) { return server.Dial(ctx) },
+		}),
 			counts: make(map[windowKey]int64), sums: make(map[windowKey]int64), dirty: make(map[windowKey]bool)}, nil
 	case r.lake:
 		f, err := os.Create(filepath.Join(dir, "orders.parquet"))

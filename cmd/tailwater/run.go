@@ -111,6 +111,10 @@ func environmentCode(err error) int {
 	if errors.As(err, &role) {
 		return exitUsage
 	}
+	var file *config.FileError
+	if errors.As(err, &file) && !errors.Is(err, os.ErrPermission) {
+		return exitUsage
+	}
 	var port *pipeline.PortError
 	var lake *pipeline.LakeError
 	if errors.As(err, &port) || errors.As(err, &lake) || errors.Is(err, pipeline.ErrStateInUse) ||

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -108,12 +107,7 @@ func (l *loader) secretFile(path string) (value string, known bool, err error) {
 	if l.lint {
 		return hole, false, nil
 	}
-	f, err := os.Open(full)
-	if err != nil {
-		return "", false, badText("unreadable-file", "read %s: %s", full, reason(err))
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
+	b, err := readBounded(full, maxSecretFile)
 	switch {
 	case err != nil:
 		return "", false, badText("unreadable-file", "read %s: %s", full, reason(err))

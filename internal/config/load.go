@@ -61,15 +61,10 @@ func readFile(path string) ([]byte, *Finding) {
 	fail := func(message, suggestion string) ([]byte, *Finding) {
 		return nil, &Finding{Severity: Error, Code: "unreadable-file", Message: message, File: path, Suggestion: suggestion}
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return fail("read file: "+reason(err), "")
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.IsDir() {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return fail("this is a directory, not a file", "name the file in it")
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	data, err := readBounded(path, maxFile)
 	if err != nil {
 		return fail("read file: "+reason(err), "")
 	}

@@ -11,7 +11,7 @@ type Stream struct {
 	Partitions  int           `key:"partitions" default:"12" range:"1..1024" doc:"Partitions of each view's topic. It cannot change once the topic exists: keys would move."`
 	Replication int           `key:"replication" default:"0" range:"0..32" doc:"Replicas of each partition of topics that are made; 0 is the broker's default. Only for kafka."`
 	MaxRecord   Size          `key:"max_record" default:"16MiB" range:"64KiB..256MiB" doc:"Largest event. A larger one stops its shard, naming table and key."`
-	Listen      string        `key:"listen" default:"127.0.0.1:0" pattern:"address" doc:"Address at which the embedded stream answers Kafka clients. Port 0 takes a free port. It asks nobody for a password."`
+	Listen      string        `key:"listen" default:"127.0.0.1:0" pattern:"address" doc:"Address at which the embedded stream answers Kafka clients. They may read and not write, and nobody asks them for a password. Port 0 takes a free port."`
 	Retention   Retention     `key:"retention" doc:"How much the stream keeps. On embedded, what a sink has not read yet is never dropped."`
 	Connect     StreamConnect `key:"connect" doc:"How connections to the brokers are made. Only for kafka."`
 	SASL        SASL          `key:"sasl" doc:"How the pipeline shows who it is. Only for kafka."`

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 )
 
 // TLS says how a connection is protected. Paths are absolute.
@@ -32,19 +31,27 @@ func (t TLS) load(addr, section string) (*tls.Config, error) {
 		c.ServerName = host
 	}
 	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
+		pem, err := readPEM(t.CA)
 		if err != nil {
-			return nil, fmt.Errorf("read %s.ca: %w", section, err)
+			return nil, &FileError{fmt.Errorf("read %s.ca: %w", section, err)}
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read %s.ca: %s holds no certificate in PEM form", section, t.CA)
+			return nil, &FileError{fmt.Errorf("read %s.ca: %s holds no certificate in PEM form", section, t.CA)}
 		}
 	}
 	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		cert, err := readPEM(t.Cert)
 		if err != nil {
-			return nil, fmt.Errorf("read %[1]s.cert and %[1]s.key: %[2]w", section, err)
+			return nil, &FileError{fmt.Errorf("read %s.cert: %w", section, err)}
+		}
+		key, err := readPEM(t.Key)
+		if err != nil {
+			return nil, &FileError{fmt.Errorf("read %s.key: %w", section, err)}
+		}
+		pair, err := tls.X509KeyPair(cert, key)
+		if err != nil {
+			return nil, &FileError{fmt.Errorf("read %[1]s.cert and %[1]s.key: %[2]s and %[3]s: %[4]w", section, t.Cert, t.Key, err)}
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}

@@ -23,7 +23,7 @@ type WindowStore struct {
 	DB       int            `key:"db" range:"0..65535" doc:"Number of the database behind sentinel; a url holds its own, and a cluster has one only."`
 	TLS      *StoreTLS      `key:"tls" doc:"Protects the connections behind sentinel (those to the sentinels too) or cluster, and completes a rediss:// url. {} trusts the system's authorities."`
 	Timeout  time.Duration  `key:"timeout" default:"5s" range:"100ms..1m" doc:"Bound of making a connection to the server, and of each answer."`
-	Listen   string         `key:"listen" default:"127.0.0.1:0" pattern:"address" doc:"Address at which the embedded store answers Redis clients. Port 0 takes a free port. It asks nobody for a password."`
+	Listen   string         `key:"listen" default:"127.0.0.1:0" pattern:"address" doc:"Address at which the embedded store answers Redis clients. They may read and not write, and nobody asks them for a password. Port 0 takes a free port."`
 	Prefix   string         `key:"prefix" default:"tw:" pattern:"prefix" doc:"What every key begins with. Pipelines that share a server need different ones."`
 	Retain   time.Duration  `key:"retain" default:"12h" range:"1m..8760h" doc:"How long a window is kept after its end. It must fit into the stream's retention, so that a lost store can be rebuilt."`
 }

@@ -35,7 +35,7 @@ func Accounts() []shop.Account {
 // a start for one's own.
 func configText(s servers, dir string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, `# The demo's configuration. tailwater run %[1]s/tailwater.yaml goes on where the demo stopped,
+	fmt.Fprintf(&b, `# The demo's configuration. tailwater run %[4]s/tailwater.yaml goes on where the demo stopped,
 # as long as its servers are there.
 version: 1
 name: demo
@@ -48,7 +48,7 @@ sources:
     connect: { tls: %[2]s, retry: { min: 200ms, max: 5s } }
     shards:
       list:
-`, dir+"/state", s.tls(), s.kind())
+`, dir+"/state", s.tls(), s.kind(), dir)
 	for _, sh := range s.shards() {
 		fmt.Fprintf(&b, "        - { name: %q, host: 127.0.0.1, port: %d, user: %q, password: %q }\n", sh.id, sh.port, sh.user, sh.password)
 	}

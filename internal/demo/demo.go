@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,8 +51,11 @@ type Options struct {
 	Logger *slog.Logger
 	// BeforeCheck, when set, is called between the drain and the comparison: a
 	// test plants its faults there.
-	BeforeCheck func(dir, redisURL string) error
+	BeforeCheck func(dir string, redis RedisDialer) error
 }
+
+// RedisDialer connects to the window store, where it may be written.
+type RedisDialer func(ctx context.Context) (net.Conn, error)
 
 // Result is what a demo found.
 type Result struct {
@@ -212,7 +216,7 @@ func (d *demo) run(ctx, hard context.Context) (*Result, error) {
 		return nil, err
 	}
 	if d.o.BeforeCheck != nil {
-		if err := d.o.BeforeCheck(d.dir, d.pipeline.RedisURL()); err != nil {
+		if err := d.o.BeforeCheck(d.dir, d.pipeline.DialRedis); err != nil {
 			return nil, err
 		}
 	}

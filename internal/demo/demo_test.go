@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,33 +64,33 @@ func anyFile(t *testing.T, dir, suffix string) string {
 
 func TestRun_NamesEachPlantedFault(t *testing.T) {
 	for name, c := range map[string]struct {
-		plant func(t *testing.T, dir, url string) error
+		plant func(t *testing.T, dir string, redis RedisDialer) error
 		want  string
 	}{
-		"window altered": {func(t *testing.T, _, url string) error {
-			return onRedis(t, url, func(ctx context.Context, c *goredis.Client, key string) error {
+		"window altered": {func(t *testing.T, _ string, redis RedisDialer) error {
+			return onRedis(t, redis, func(ctx context.Context, c *goredis.Client, key string) error {
 				return c.HSet(ctx, key, `["paid"]`, "99999999").Err()
 			})
 		}, `group ["paid"]: Redis has "99999999"`},
-		"group lost": {func(t *testing.T, _, url string) error {
-			return onRedis(t, url, func(ctx context.Context, c *goredis.Client, key string) error {
+		"group lost": {func(t *testing.T, _ string, redis RedisDialer) error {
+			return onRedis(t, redis, func(ctx context.Context, c *goredis.Client, key string) error {
 				return c.HDel(ctx, key, `["paid"]`).Err()
 			})
 		}, `group ["paid"]: Redis has ""`},
-		"file deleted": {func(t *testing.T, dir, _ string) error {
+		"file deleted": {func(t *testing.T, dir string, _ RedisDialer) error {
 			return os.Remove(anyFile(t, dir+"/lake/orders", ".parquet"))
 		}, "is missing"},
-		"file altered": {func(t *testing.T, dir, _ string) error {
+		"file altered": {func(t *testing.T, dir string, _ RedisDialer) error {
 			return os.WriteFile(anyFile(t, dir+"/lake/orders", ".parquet"), []byte("PAR1"), 0o600)
 		}, "another SHA-256"},
-		"batch lost": {func(t *testing.T, dir, _ string) error {
+		"batch lost": {func(t *testing.T, dir string, _ RedisDialer) error {
 			return os.Remove(anyFile(t, dir+"/lake/_tailwater/customers", ".done"))
 		}, "the books have"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := short()
-			o.BeforeCheck = func(dir, url string) error { return c.plant(t, dir, url) }
+			o.BeforeCheck = func(dir string, redis RedisDialer) error { return c.plant(t, dir, redis) }
 			r := runShort(t, o)
 			if r.Mismatches == 0 || !strings.Contains(strings.Join(r.Differences, "\n"), c.want) {
 				t.Errorf("%d mismatches %q, want one that says %q", r.Mismatches, r.Differences, c.want)
@@ -99,13 +100,11 @@ func TestRun_NamesEachPlantedFault(t *testing.T) {
 }
 
 // onRedis does something to the newest window of the changes metric.
-func onRedis(t *testing.T, url string, do func(context.Context, *goredis.Client, string) error) error {
+func onRedis(t *testing.T, redis RedisDialer, do func(context.Context, *goredis.Client, string) error) error {
 	t.Helper()
-	opt, err := goredis.ParseURL(url)
-	if err != nil {
-		return err
-	}
-	c := goredis.NewClient(opt)
+	c := goredis.NewClient(&goredis.Options{
+		Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) { return redis(ctx) },
+	})
 	defer c.Close()
 	starts, err := c.ZRange(t.Context(), "tw:{"+metricChanges+"}:windows", -1, -1).Result()
 	if err != nil || len(starts) == 0 {

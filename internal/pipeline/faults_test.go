@@ -1,8 +1,10 @@
 package pipeline_test
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -176,14 +178,12 @@ func TestPipeline_LakeThatFailsHoldsNothingElseBackAndHeals(t *testing.T) {
 	r.drainAndCompare()
 }
 
-// redisClient is a plain client of the pipeline's embedded store.
+// redisClient is a client of the pipeline's embedded store that may write.
 func redisClient(r *shopRig) *goredis.Client {
 	r.t.Helper()
-	opt, err := goredis.ParseURL(r.pipe.RedisURL())
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	c := goredis.NewClient(opt)
+	c := goredis.NewClient(&goredis.Options{
+		Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) { return r.pipe.DialRedis(ctx) },
+	})
 	r.t.Cleanup(func() { c.Close() })
 	return c
 }

@@ -34,7 +34,7 @@ func (p *Pipeline) openWindows(ctx context.Context) error {
 		if p.mini, err = redisembedded.Start(listen); err != nil {
 			return err
 		}
-		o.URL = p.mini.URL()
+		o.URL, o.Dial = p.mini.URL(), p.mini.Dial
 	}
 	if p.store, err = redis.Open(o); err != nil {
 		return err

@@ -203,6 +203,10 @@ func (p *Pipeline) RedisURL() string {
 	return p.mini.URL()
 }
 
+// DialRedis connects to the embedded window store from inside the process,
+// where it may be written too. There must be one.
+func (p *Pipeline) DialRedis(ctx context.Context) (net.Conn, error) { return p.mini.Dial(ctx) }
+
 // Log is the stream, for those who check what it holds.
 func (p *Pipeline) Log() stream.Log { return p.log }
 

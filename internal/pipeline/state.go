@@ -109,7 +109,7 @@ func (s *stateDir) checkVersion() error {
 	}
 	v, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	if err != nil {
-		return fmt.Errorf("read %s: %q is not a version; the directory belongs to something else, or a disk lost its content", name, b)
+		return fmt.Errorf("read %s: %.20q is not a version; the directory belongs to something else, or a disk lost its content: restore it from a copy, or set state.dir to another one", name, b)
 	}
 	if v != stateFormat {
 		return fmt.Errorf("state directory %s has format version %d, this program knows %d: use the Tailwater that wrote it, or a newer one", s.path, v, stateFormat)

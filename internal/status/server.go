@@ -14,7 +14,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"tailwater/internal/door"
 )
+
+// maxClients is how many connections are open at once. Every one takes a file
+// descriptor, which the stream and the lake need more.
+const maxClients = 256
 
 // ServerOptions are the options of NewServer.
 type ServerOptions struct {
@@ -89,7 +95,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	})
 	defer stop()
-	if err := s.http.Serve(s.o.Listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(door.Limit(s.o.Listener, maxClients)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve http on %s: %w", s.o.Listener.Addr(), err)
 	}
 	return nil

@@ -166,6 +166,14 @@ func TestServer_SurvivesGarbage(t *testing.T) {
 		_, _ = io.Copy(io.Discard, c)
 		c.Close()
 	}
+	// Whoever connects and says nothing takes no more than there is room for.
+	for range 2 * maxClients {
+		c, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
 	if code, _ := do(t, "GET", base+"/-/healthy", ""); code != 200 {
 		t.Errorf("healthy after garbage = %d, want 200", code)
 	}

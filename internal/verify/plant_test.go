@@ -14,7 +14,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"tailwater/change"
-	redisembedded "tailwater/sinks/redis/embedded"
+	"tailwater/internal/testenv"
 	"tailwater/stream"
 	"tailwater/stream/embedded"
 )
@@ -134,18 +134,10 @@ func (p *plants) close() {
 // pipeline.
 func ownRedis(t testing.TB) (views string, client *goredis.Client) {
 	t.Helper()
-	s, err := redisembedded.Start("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	o, err := goredis.ParseURL(s.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	client = goredis.NewClient(o)
+	s := testenv.Redis(t)
+	client = goredis.NewClient(&goredis.Options{Addr: s.Addr})
 	t.Cleanup(func() { client.Close() })
-	return strings.Replace(shopViews, "store: { type: embedded }", "store: { type: redis, url: \""+s.URL()+"\" }", 1), client
+	return strings.Replace(shopViews, "store: { type: embedded }", "store: { type: redis, url: \"redis://"+s.Addr+"/0\" }", 1), client
 }
 
 // one returns the only difference for which f is true.

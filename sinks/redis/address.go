@@ -1,8 +1,10 @@
 package redis
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -32,6 +34,8 @@ type Options struct {
 	URL      string
 	Sentinel *Sentinel
 	Cluster  *Cluster
+	// Dial, when set, makes the connections to a URL's server, in place of TCP.
+	Dial func(ctx context.Context) (net.Conn, error)
 	// User and Password are the account behind Sentinel or Cluster, DB the
 	// database behind Sentinel. A URL holds its own.
 	User, Password string
@@ -79,6 +83,9 @@ func (o *Options) client() (goredis.UniversalClient, error) {
 			return nil, errors.New("open redis store: TLS is set and the URL is plain; write rediss://")
 		}
 		opt.TLSConfig = o.TLS
+	}
+	if o.Dial != nil {
+		opt.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) { return o.Dial(ctx) }
 	}
 	opt.MaxRetries, opt.DialerRetries = -1, 1
 	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout = timeout, timeout, timeout

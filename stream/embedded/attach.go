@@ -66,7 +66,7 @@ func attach(ctx context.Context, dir, addr string) (*Attached, error) {
 
 // sameBroker asks the process for its cluster's name.
 func (l *Log) sameBroker(ctx context.Context) error {
-	nc, err := dial(ctx, l.addr)
+	nc, err := l.dial(ctx)
 	if err != nil {
 		return err
 	}

@@ -30,9 +30,16 @@ type conn struct {
 	err       error
 }
 
-func dial(ctx context.Context, addr string) (*conn, error) {
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, "tcp", addr)
+// dial connects to the broker, in this process when it is here.
+func (l *Log) dial(ctx context.Context) (*conn, error) {
+	var nc net.Conn
+	var err error
+	if l.port != nil {
+		nc, err = l.port.dial()
+	} else {
+		var d net.Dialer
+		nc, err = d.DialContext(ctx, "tcp", l.addr)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to the embedded stream: %w", err)
 	}
@@ -62,8 +69,19 @@ func (c *conn) exchange(ctx context.Context, req kmsg.Request, resp kmsg.Respons
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = c.nc.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
+	cut := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = c.nc.SetDeadline(time.Unix(1, 0))
+		close(cut)
+	})
+	defer func() {
+		// The answer may have been there when ctx ended: the next request must
+		// not find the deadline that was for this one.
+		if !stop() {
+			<-cut
+			_ = c.nc.SetDeadline(time.Time{})
+		}
+	}()
 	resp.SetVersion(req.GetVersion())
 	c.correl++
 	c.out = c.formatter.AppendRequest(c.out[:0], req, c.correl)

@@ -307,7 +307,7 @@ func (c *Consumer) want(r *reading) {
 // ask sends the request; a connection that broke is made again.
 func (c *Consumer) ask(ctx context.Context) error {
 	if c.nc == nil || c.nc.err != nil {
-		nc, err := dial(ctx, c.log.addr)
+		nc, err := c.log.dial(ctx)
 		if err != nil {
 			return err
 		}

@@ -52,7 +52,7 @@ func openEnds(path string) (*endsFile, map[partitionID]int64, error) {
 			return nil, nil, fmt.Errorf("read %s: %w", path, err)
 		}
 		if err != nil {
-			damage = errors.Join(damage, err)
+			damage = err
 		} else if !found || generation > e.generation {
 			found, e.generation, payload = true, generation, p
 		}

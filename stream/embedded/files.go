@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -111,7 +112,7 @@ func (s *slots) load() (payload []byte, found bool, damage, err error) {
 		}
 	}
 	if !found && damage != nil {
-		return nil, false, nil, fmt.Errorf("no generation of %s can be read; restore one from a copy of the directory: %w", filepath.Base(s.path), damage)
+		return nil, false, nil, fmt.Errorf("no generation of %s can be read; restore one from a copy of the directory: %s", s.path, strings.ReplaceAll(damage.Error(), "\n", "; "))
 	}
 	return payload, found, damage, nil
 }

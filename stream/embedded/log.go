@@ -31,7 +31,7 @@ type Options struct {
 	Name string
 	// Listen is the address on which Kafka clients are served; empty is
 	// 127.0.0.1:0, a port chosen by the system. There is no authentication:
-	// whoever can connect can read and write.
+	// whoever can connect can read, and nobody but this process can write.
 	Listen string
 	// MemoryBytes bounds the buffers of all sessions and consumers together,
 	// but for one record that is larger by itself; 0 is 64 MiB.
@@ -63,6 +63,8 @@ type Log struct {
 	lock    *os.File
 	cluster *kfake.Cluster
 	addr    string
+	// port is the listener of cluster, nil for an Attached.
+	port *port
 
 	topics    topicSet
 	ends      *endsFile
@@ -179,7 +181,7 @@ func checkVersion(dir string) error {
 	case strings.HasPrefix(string(b), "tailwater embedded stream "):
 		return fmt.Errorf("read %s: %q: %w", path, strings.TrimSpace(string(b)), errNewer)
 	}
-	return fmt.Errorf("read %s: not a directory of an embedded stream", path)
+	return fmt.Errorf("read %s: not a directory of an embedded stream, or a disk lost its content: restore the file from a copy, or set state.dir to another directory", path)
 }
 
 // serve starts the broker on the recovered directory.
@@ -190,12 +192,16 @@ func (l *Log) serve() error {
 	if err != nil {
 		return fmt.Errorf("listen for Kafka clients: %w", err)
 	}
+	if err := l.removeUnused(); err != nil {
+		return errors.Join(err, ln.Close())
+	}
 	l.addr = ln.Addr().String()
+	l.port = newPort(ln, l.logger)
 	l.cluster, err = kfake.NewCluster(
 		kfake.NumBrokers(1),
 		kfake.ClusterID("tailwater-"+l.o.Name),
 		kfake.DataDir(l.logDir),
-		kfake.ListenFn(func(string, string) (net.Listener, error) { return ln, nil }),
+		kfake.ListenFn(func(string, string) (net.Listener, error) { return l.port, nil }),
 		kfake.WithLogger(brokerLogger{l.logger}),
 		kfake.BrokerConfigs(map[string]string{
 			"log.segment.bytes":   strconv.FormatInt(l.o.SegmentBytes, 10),
@@ -204,8 +210,8 @@ func (l *Log) serve() error {
 		}),
 	)
 	if err != nil {
-		_ = ln.Close() // the broker's error says more
-		return fmt.Errorf("start broker: %w", err)
+		_ = l.port.Close() // the broker's error says more
+		return fmt.Errorf("start broker on %s: %w; restore the directory from a copy", l.logDir, err)
 	}
 	for _, t := range l.topics.all() {
 		infos := l.cluster.PartitionInfos(t.name)
@@ -213,8 +219,8 @@ func (l *Log) serve() error {
 			return &LossError{filepath.Join(l.logDir, "topics.json"), fmt.Sprintf("topic %s has %d partitions in the broker, %d were created", t.name, len(infos), len(t.partitions))}
 		}
 		for i, p := range t.partitions {
-			if infos[i].HighWatermark != p.synced.Load() {
-				return fmt.Errorf("start broker: topic %s, partition %d ends at %d after a recovery that ended at %d", t.name, i, infos[i].HighWatermark, p.synced.Load())
+			if err := p.untouched(infos[i].HighWatermark); err != nil {
+				return err
 			}
 		}
 	}

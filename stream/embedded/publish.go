@@ -36,7 +36,7 @@ type writer struct {
 }
 
 func (l *Log) newWriter(ctx context.Context) (*writer, error) {
-	nc, err := dial(ctx, l.addr)
+	nc, err := l.dial(ctx)
 	if err != nil {
 		return nil, err
 	}

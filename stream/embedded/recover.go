@@ -217,6 +217,42 @@ func (s *segmentScan) batch(b *bufio.Reader) (bool, error) {
 	return true, nil
 }
 
+// segmentSizes returns the sizes of a partition's files by their first offsets.
+func segmentSizes(dir string) (map[int64]int64, error) {
+	bases, err := listSegments(dir)
+	if err != nil {
+		return nil, err
+	}
+	sizes := make(map[int64]int64, len(bases))
+	for _, base := range bases {
+		info, err := os.Stat(segmentPath(dir, base))
+		if err != nil {
+			return nil, fmt.Errorf("recover segment: %w", err)
+		}
+		sizes[base] = info.Size()
+	}
+	return sizes, nil
+}
+
+// untouched compares a partition with what it was before the broker read it:
+// the broker cuts a file off where it finds damage, and serves what is left.
+// After an orderly close nobody has looked for damage before it.
+func (p *partition) untouched(end int64) error {
+	sizes, err := segmentSizes(p.dir)
+	if err != nil {
+		return err
+	}
+	for base, size := range p.sizes {
+		if have := sizes[base]; have != size {
+			return &LossError{segmentPath(p.dir, base), fmt.Sprintf("damaged at byte %d of %d", have, size)}
+		}
+	}
+	if end != p.synced.Load() {
+		return &LossError{p.dir, fmt.Sprintf("the broker reads it up to offset %d, and it ended at %d", end, p.synced.Load())}
+	}
+	return nil
+}
+
 func ignoreEOF(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil

@@ -444,3 +444,74 @@ func TestOpen_DamagedPositionFallsBackToTheGenerationBefore(t *testing.T) {
 		t.Errorf("both damaged: got %v, want a refusal that names the files", err)
 	}
 }
+
+// The broker cuts a damaged file off, and after an orderly close nobody has
+// looked before it.
+func TestRecovery_DamageAfterAnOrderlyCloseIsNamed(t *testing.T) {
+	one := newLog1(t)
+	one.start()
+	for range 20 {
+		one.publish(3, 100)
+	}
+	one.save()
+	path := segmentPath(partitionDir(one.logDir, topic1, 0), one.segments()[0])
+	if err := one.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		var loss *LossError
+		if err := one.tryOpen(false); !errors.As(err, &loss) || !strings.HasPrefix(loss.Path, filepath.Dir(path)) {
+			t.Errorf("got %v, want a loss in %s", err, path)
+		}
+	}
+	if err := one.tryOpen(true); err != nil {
+		t.Errorf("with the loss accepted: %v", err)
+	}
+}
+
+func TestOpen_DamageOfEitherTopicsFileCostsNoTopic(t *testing.T) {
+	for _, n := range []string{"0", "1"} {
+		one := newLog1(t)
+		one.start()
+		one.publish(3, 10)
+		want := one.incarnation()
+		dir := one.store.dir
+		if err := one.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "topics."+n), []byte("noise"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		one.open()
+		if got := one.incarnation(); got != want {
+			t.Errorf("topics.%s: got incarnation %s, want %s", n, got, want)
+		}
+	}
+}
+
+func TestOpen_NeedsNoFileOfTheBrokerThatHoldsNothing(t *testing.T) {
+	one := newLog1(t)
+	one.start()
+	one.publish(3, 10)
+	dir := one.logDir
+	if err := one.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"acls.json", "quotas.json", "sasl.json", "seq_windows.json", "broker_configs.json", "pids.log"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("\x00noise"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one.open()
+	if got, want := one.bounds().Next, int64(4); got != want {
+		t.Errorf("got end %d, want %d", got, want)
+	}
+}

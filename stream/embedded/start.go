@@ -16,6 +16,19 @@ const parallelRecoveries = 4
 
 func (l *Log) cleanPath() string { return filepath.Join(l.dir, "CLEAN") }
 
+// removeUnused removes files of the broker that hold nothing of ours, so that
+// no damage of them can keep it from starting: accounts, rules and quotas that
+// nobody sets, and the numbers of idempotent producers, which we are not.
+func (l *Log) removeUnused() error {
+	var err error
+	for _, name := range []string{"acls.json", "broker_configs.json", "pids.log", "quotas.json", "sasl.json", "seq_windows.json"} {
+		if rerr := os.RemoveAll(filepath.Join(l.logDir, name)); rerr != nil {
+			err = errors.Join(err, fmt.Errorf("remove a file that is not needed: %w", rerr))
+		}
+	}
+	return err
+}
+
 // markClean notes that the broker was closed in order.
 func (l *Log) markClean() error {
 	dirs := []string{l.logDir}
@@ -38,8 +51,8 @@ func (l *Log) markClean() error {
 // compares what is there with what was promised.
 func (l *Log) recover() error {
 	_, err := os.Stat(l.cleanPath())
-	clean := err == nil
-	if clean {
+	clean := err == nil && !l.o.AcceptLoss
+	if err == nil {
 		if err := errors.Join(removeIfThere(l.cleanPath()), syncDir(l.dir)); err != nil {
 			return err
 		}
@@ -48,6 +61,9 @@ func (l *Log) recover() error {
 	stored, err := l.topics.load()
 	if err != nil {
 		return err
+	}
+	if stored.damage != nil {
+		l.logger.Warn("a file of topics is damaged; the generation before it is used", "error", stored.damage)
 	}
 	if stored.Pipeline != l.o.Name && len(stored.Topics) > 0 {
 		return fmt.Errorf("the directory %s belongs to the pipeline %q, not to %q", l.dir, stored.Pipeline, l.o.Name)
@@ -102,7 +118,8 @@ func (l *Log) recoverTopics(clean bool) (bool, error) {
 				p.first.Store(got.first)
 				p.synced.Store(got.next)
 				p.files.reset(got.newest, got.next)
-				return nil
+				p.sizes, err = segmentSizes(p.dir)
+				return err
 			})
 		}
 	}

@@ -46,6 +46,8 @@ type topicsFile struct {
 	Pipeline string        `json:"pipeline"`
 	NextID   uint32        `json:"next_id"`
 	Topics   []topicRecord `json:"topics"`
+	// damage is why the generation behind this one could not be read.
+	damage error
 }
 
 // topic is a topic of the running log. Its partition count never changes.
@@ -65,6 +67,9 @@ type partition struct {
 	// first is the first offset kept, synced the end of what is durable.
 	first, synced atomic.Int64
 	files         segmentFiles
+	// sizes are those that the files had before the broker read them, by first
+	// offset.
+	sizes map[int64]int64
 }
 
 func (t *topic) info() stream.Topic {
@@ -136,11 +141,11 @@ func (s *topicSet) save(extra *topic) error {
 
 // load reads the topics file.
 func (s *topicSet) load() (topicsFile, error) {
-	b, found, _, err := s.file.load()
+	b, found, damage, err := s.file.load()
 	if err != nil || !found {
 		return topicsFile{}, err
 	}
-	var f topicsFile
+	f := topicsFile{damage: damage}
 	if err := json.Unmarshal(b, &f); err != nil {
 		return topicsFile{}, fmt.Errorf("read %s: %w", s.file.file(s.file.generation), err)
 	}
@@ -233,6 +238,10 @@ func (l *Log) createTopic(spec stream.TopicSpec) (stream.Topic, error) {
 	l.topics.mu.Lock()
 	l.topics.byName[t.name] = t
 	l.topics.mu.Unlock()
+	// Both generations have it then: damage of either costs no topic.
+	if err := l.topics.save(nil); err != nil {
+		return stream.Topic{}, fmt.Errorf("create topic %s: %w", spec.Name, err)
+	}
 	return t.info(), nil
 }
 
@@ -247,7 +256,7 @@ func (l *Log) alterMaxRecord(ctx context.Context, t *topic, maxRecord int) error
 	c.Value = kmsg.StringPtr(strconv.Itoa(maxRecord + batchSlack))
 	res.Configs = append(res.Configs, c)
 	req.Resources = append(req.Resources, res)
-	nc, err := dial(ctx, l.addr)
+	nc, err := l.dial(ctx)
 	if err != nil {
 		return fmt.Errorf("alter topic %s: %w", t.name, err)
 	}

@@ -21,9 +21,10 @@ func TestStart_AnswersRedisClientsAndExpiresKeys(t *testing.T) {
 	}
 	c := goredis.NewClient(opt)
 	defer c.Close()
+	own := inside(t, s)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if err := c.Set(ctx, "k", "v", time.Second).Err(); err != nil {
+	if err := own.Set(ctx, "k", "v", time.Second).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := c.Get(ctx, "k").Val(), "v"; got != want {
