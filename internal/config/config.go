@@ -7,7 +7,7 @@ type Config struct {
 	Version   int                `key:"version" required:"true" enum:"1" doc:"Version of the format of this file."`
 	Name      string             `key:"name" required:"true" pattern:"id" doc:"Name of the pipeline. It is part of every topic, so two pipelines never meet."`
 	State     State              `key:"state" required:"true" doc:"What the pipeline keeps on its own disk."`
-	Sources   map[string]*Source `key:"sources" required:"true" names:"id" doc:"Groups of MySQL servers, by name."`
+	Sources   map[string]*Source `key:"sources" required:"true" names:"id" doc:"Groups of MySQL or MariaDB servers, by name."`
 	Tables    map[string]*Table  `key:"tables" required:"true" names:"id" doc:"Logical tables, by name; many physical tables may feed one."`
 	Views     map[string]*View   `key:"views" required:"true" names:"id" doc:"Named flat projections of tables, by name; each is one topic and one lake table. A table that no view selects from is not read."`
 	Stream    Stream             `key:"stream" doc:"The log between the readers and everything that consumes."`

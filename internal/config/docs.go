@@ -14,7 +14,8 @@ const docsHead = `# Configuration
 
 One YAML file says what a pipeline is. ` + "`tailwater lint`" + ` finds every mistake in it without a
 machine, a variable or a network; ` + "`tailwater config schema`" + ` prints its JSON schema (draft-07)
-for editors. Examples: [minimal](../examples/minimal.yaml), [shop](../examples/shop.yaml).
+for editors. Examples: [minimal](../examples/minimal.yaml), [shop](../examples/shop.yaml),
+[MariaDB](../examples/mariadb.yaml), [Kafka](../examples/kafka.yaml), [S3](../examples/s3.yaml).
 
 ## Rules
 
