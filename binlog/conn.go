@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -62,10 +63,24 @@ func (o *Options) dial(ctx context.Context, readTimeout time.Duration) (*conn, e
 		if raw != nil {
 			raw.Close()
 		}
-		return nil, fmt.Errorf("connect to %s as %s: %w", address, o.User, err)
+		return nil, fmt.Errorf("connect to %s as %s: %w", address, o.User, explainLogin(err))
 	}
 	raw.limit = readTimeout
 	return &conn{Conn: c, raw: raw}, nil
+}
+
+// explainLogin leaves of a server's refusal what the server said, and adds what
+// to look at.
+func explainLogin(err error) error {
+	var my *mysql.MyError
+	if !errors.As(err, &my) {
+		return err
+	}
+	switch my.Code {
+	case mysql.ER_ACCESS_DENIED_ERROR, 1698, mysql.ER_HOST_NOT_PRIVILEGED:
+		return fmt.Errorf("%w; look at user and password of the shard, and from which hosts the server lets that account in", my)
+	}
+	return my
 }
 
 // patientConn gives up a read or write that takes longer than limit; 0 waits

@@ -2,8 +2,11 @@ package binlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
 )
 
 // dump is a running binlog dump.
@@ -84,6 +87,15 @@ func (p *packetBuffer) reset() {
 	p.b = p.b[:0]
 }
 
+// explainDump adds to a server's refusal of a dump what to look at.
+func explainDump(err error) error {
+	var my *mysql.MyError
+	if errors.As(err, &my) && sameReplica(my) {
+		return fmt.Errorf("read binlog: %w; another replica of the server, or another pipeline, uses this server_id: give the source another range of server_id", my)
+	}
+	return fmt.Errorf("read binlog: %w", err)
+}
+
 // The first byte of a packet of a dump.
 const (
 	packetEvent = 0x00
@@ -110,7 +122,7 @@ func (d *dump) next() (event, error) {
 	case packetEvent:
 		return d.framer.next(packet[1:])
 	case packetError:
-		return event{}, fmt.Errorf("read binlog: %w", d.c.HandleErrorPacket(packet))
+		return event{}, explainDump(d.c.HandleErrorPacket(packet))
 	case packetEnd:
 		return event{}, errStreamEnded
 	}

@@ -159,11 +159,23 @@ func classifyServer(e *mysql.MyError) Class {
 		3032, // the server is in offline mode
 		4031: // idle time-out
 		return Retry
-	case 1236: // fatal error reading the binlog: only one kind passes by itself
-		if strings.Contains(e.Message, "same server_uuid") || strings.Contains(e.Message, "same server_id") ||
-			strings.Contains(e.Message, "same replica_uuid") {
-			return Retry
-		}
+	}
+	if sameReplica(e) {
+		// Of the errors of reading a binlog this kind alone passes by itself.
+		return Retry
 	}
 	return Stop
+}
+
+// sameReplica reports whether a server sends a replica away because another one
+// has its id: MySQL the first, MariaDB the second that comes.
+func sameReplica(e *mysql.MyError) bool {
+	switch e.Code {
+	case 1236:
+		return strings.Contains(e.Message, "same server_uuid") || strings.Contains(e.Message, "same server_id") ||
+			strings.Contains(e.Message, "same replica_uuid")
+	case 4052: // ER_SLAVE_SAME_ID of MariaDB
+		return true
+	}
+	return false
 }

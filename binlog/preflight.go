@@ -19,6 +19,10 @@ type Finding struct {
 	Fix string
 }
 
+// checkContinuity is the check of whether every transaction behind a position is
+// still there: Got is then a sentence.
+const checkContinuity = "continuity"
+
 // PreflightError lists everything that keeps a server from being followed.
 type PreflightError struct {
 	Shard    string
@@ -30,6 +34,10 @@ func (e *PreflightError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "shard %s: the server is not ready to be followed:", e.Shard)
 	for _, f := range e.Findings {
+		if f.Check == checkContinuity {
+			fmt.Fprintf(&b, "\n  %s; %s", f.Got, f.Fix)
+			continue
+		}
 		fmt.Fprintf(&b, "\n  %s is %s, want %s: %s", f.Check, f.Got, f.Want, f.Fix)
 	}
 	return b.String()
@@ -100,7 +108,7 @@ func (r *Reader) preflight(ctx context.Context, resume func(*server) error) erro
 		}
 		var stop *StopError
 		if errors.As(err, &stop) {
-			findings = append(findings, Finding{Check: "continuity", Got: stop.Reason, Want: "every transaction behind the position", Fix: stop.Hint})
+			findings = append(findings, Finding{Check: checkContinuity, Got: stop.Reason, Want: "every transaction behind the position", Fix: stop.Hint})
 		} else if err != nil {
 			return fmt.Errorf("shard %s: %w", r.o.Shard, err)
 		}

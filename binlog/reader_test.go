@@ -244,6 +244,7 @@ func TestReader_ClassesOfServerErrors(t *testing.T) {
 		{mysql.ER_SERVER_SHUTDOWN, "Server shutdown in progress", Retry},
 		{mysql.ER_QUERY_INTERRUPTED, "Query execution was interrupted", Retry},
 		{1236, "A replica with the same server_uuid/server_id as this replica has connected", Retry},
+		{4052, "A slave with the same server_id is already connected", Retry},
 		{1236, "Could not find first log file name in binary log index file", Stop},
 		{mysql.ER_ACCESS_DENIED_ERROR, "Access denied", Stop},
 	} {

@@ -117,7 +117,8 @@ func environmentCode(err error) int {
 	}
 	var port *pipeline.PortError
 	var lake *pipeline.LakeError
-	if errors.As(err, &port) || errors.As(err, &lake) || errors.Is(err, pipeline.ErrStateInUse) ||
+	var log *pipeline.StreamError
+	if errors.As(err, &port) || errors.As(err, &lake) || errors.As(err, &log) || errors.Is(err, pipeline.ErrStateInUse) ||
 		errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.ENOSPC) {
 		return exitEnvironment
 	}

@@ -54,3 +54,24 @@ http: { listen: "127.0.0.1:0" }
 		t.Errorf("docs/operations.md has no row %q", row)
 	}
 }
+
+// A cluster that does not answer is what is around, as a bucket is.
+func TestRun_BrokersThatDoNotAnswerAreTheEnvironment(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tailwater.yaml")
+	text := `version: 1
+name: shop
+state: { dir: state }
+sources: { shop: { shards: { list: [{ name: a, host: 127.0.0.1, user: tw, password: pw }] }, server_id: 77 } }
+tables: { t: { from: { source: shop, schema: s, table: t }, key: [id] } }
+views: { t: { from: t } }
+stream: { type: kafka, brokers: ["127.0.0.1:1"], connect: { timeout: 500ms } }
+http: { listen: "127.0.0.1:0" }
+`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, code := runVerbAsUsersSeeIt(t, newRootCommand(), "run", path)
+	if code != exitEnvironment || !strings.Contains(out, "stream.brokers") {
+		t.Errorf("run: exit code %d and %q, want %d and stream.brokers", code, out, exitEnvironment)
+	}
+}

@@ -344,7 +344,7 @@ func (l *loader) serverIDs(at string, c *Config, name string, s *Source, shards 
 		return
 	}
 	if s.ServerID.Len() < len(shards) {
-		f := l.at(at, "out-of-range", "%s holds %d server ids for %d shards", s.ServerID, s.ServerID.Len(), len(shards))
+		f := l.at(at, "out-of-range", "%s holds %d of the server ids that %d shards need", s.ServerID, s.ServerID.Len(), len(shards))
 		if last := uint64(s.ServerID.First) + uint64(len(shards)) - 1; last <= math.MaxUint32 {
 			f.Fix = IDRange{s.ServerID.First, uint32(last)}.String()
 			f.Suggestion = "did you mean `" + f.Fix + "`?"

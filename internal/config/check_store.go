@@ -43,21 +43,21 @@ func (l *loader) checkStore(s *WindowStore) {
 		l.redisURL(at+".url", text)
 	}
 	if s.Sentinel != nil {
-		l.checkAddresses(at+".sentinel.addresses", s.Sentinel.Addresses)
+		l.checkAddresses(at+".sentinel.addresses", s.Sentinel.Addresses, 6379)
 	}
 	if s.Cluster != nil {
-		l.checkAddresses(at+".cluster.addresses", s.Cluster.Addresses)
+		l.checkAddresses(at+".cluster.addresses", s.Cluster.Addresses, 6379)
 	}
 }
 
 // checkAddresses checks the places where a connection may begin.
-func (l *loader) checkAddresses(at string, addresses []string) {
+func (l *loader) checkAddresses(at string, addresses []string, port int) {
 	for i, a := range addresses {
 		path := fmt.Sprintf("%s[%d]", at, i)
 		switch host, _ := hostPort(a); {
 		case strings.Contains(a, hole) || !l.known(path):
 		case !patterns["address"].re.MatchString(a) || host == "":
-			l.at(path, "bad-value", "%q is no address: write host:port, such as 10.0.0.5:6379 or [::1]:6379", a)
+			l.at(path, "bad-value", "%q is no address: write host:port, such as 10.0.0.5:%[2]d or [::1]:%[2]d", a, port)
 		}
 	}
 }

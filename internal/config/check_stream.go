@@ -15,7 +15,7 @@ func (l *loader) checkStream(c *Config) ResolvedStream {
 	}
 	if !l.has("stream.brokers") {
 		l.at("stream", "missing-key", "`brokers` is missing in stream, whose type is kafka").Suggestion = `add brokers: ["host:9092"]`
-	} else if len(s.Brokers) == 0 && l.known("stream.brokers") {
+	} else if l.checkAddresses("stream.brokers", s.Brokers, 9092); len(s.Brokers) == 0 && l.known("stream.brokers") {
 		l.at("stream.brokers", "missing-key", "brokers is empty: name at least one")
 	}
 	l.checkTLSKeys("stream.connect", s.Connect.TLS, s.Connect.Cert, s.Connect.Key)
@@ -49,6 +49,12 @@ func (l *loader) checkSASL(s *Stream) {
 		if !l.has(at + "." + key) {
 			l.at(at, "missing-key", "`%s` is missing in stream.sasl", key)
 		}
+	}
+	if l.has(at+".user") && l.known(at+".user") && s.SASL.User == "" {
+		l.at(at+".user", "bad-value", "user is empty")
+	}
+	if l.has(at+".password") && l.known(at+".password") && s.SASL.Password.Reveal() == "" {
+		l.at(at+".password", "bad-value", "password is empty")
 	}
 }
 

@@ -90,6 +90,7 @@ func TestStart_IsAPlaceThatAServerKnows(t *testing.T) {
 		{text: "gtid:0-101-100,1-102-7", want: "gtid:0-101-100,1-102-7"},
 		{text: "gtid:0-101-100,1-102", code: "bad-position"},
 		{text: "gtid:0-101-0", code: "bad-position"},
+		{text: "gtid:0-101-5,0-102-7", code: "bad-position"},
 		{text: "earliset", code: "not-one-of", fix: "earliest"},
 		{text: "newest", code: "not-one-of"},
 		{text: "earliest:now", code: "not-one-of", fix: "earliest"},

@@ -68,7 +68,7 @@ func (s *Start) parseFile(text, rest string) error {
 // position of MariaDB, domain-server-sequence,…, is one too.
 func checkGTIDSet(set string) error {
 	if isDomainPosition(set) {
-		return nil
+		return checkDomains(set)
 	}
 	for sid := range strings.SplitSeq(set, ",") {
 		parts := strings.Split(strings.TrimSpace(sid), ":")
@@ -92,4 +92,17 @@ func isDomainPosition(set string) bool {
 		}
 	}
 	return true
+}
+
+// checkDomains checks that a position of MariaDB names each domain once.
+func checkDomains(set string) error {
+	seen := map[string]bool{}
+	for gtid := range strings.SplitSeq(set, ",") {
+		domain, _, _ := strings.Cut(strings.TrimSpace(gtid), "-")
+		if seen[domain] {
+			return badText("bad-position", "domain %s comes twice: of each domain the last transaction is named, once", domain)
+		}
+		seen[domain] = true
+	}
+	return nil
 }

@@ -27,6 +27,9 @@ func (l *loader) redisURL(at, text string) {
 			l.at(at, "bad-url", "the URL names no number of a database behind its last /")
 		}
 	}
+	if u.RawQuery != "" {
+		l.at(at, "bad-url", "the URL takes no parameters behind ?: %s", form)
+	}
 	if _, hasPassword := u.User.Password(); hasPassword && u.Scheme == "redis" && !isLoopback(u.Hostname()) {
 		l.warn(at, "plain-password", "the password and every value go over the network in plain text").Suggestion = "use rediss://"
 	}

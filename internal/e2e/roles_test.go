@@ -42,12 +42,14 @@ func TestCampaign_ProcessesByRoleOnKafkaRedisAndS3LoseAndDoubleNothing(t *testin
 		programs[i] = newProgram(t, workDir(t), r.config())
 		lives[i] = programs[i].startRole(role)
 	}
+	// One process alone reads a shard; after a kill another one takes over.
+	other := newProgram(t, workDir(t), r.config())
 	r.goLive()
 	began, killed := time.Now(), map[string]int{}
 	for n := 0; n < kills*3; n++ {
 		i := rng.IntN(len(roles))
-		if n < len(roles) {
-			i = n // each at least once
+		for killed[roles[i]] == kills {
+			i = (i + 1) % len(roles)
 		}
 		r.grown(int64(50 + rng.IntN(600)))
 		lives[i].kill()
@@ -55,7 +57,15 @@ func TestCampaign_ProcessesByRoleOnKafkaRedisAndS3LoseAndDoubleNothing(t *testin
 		if n == kills {
 			flush(t, r.redis)
 		}
+		if roles[i] == "reader" {
+			programs[i], other = other, programs[i]
+		}
 		lives[i] = programs[i].startRole(roles[i])
+	}
+	for role, n := range killed {
+		if n != kills {
+			t.Errorf("role %s was killed %d times, want %d", role, n, kills)
+		}
 	}
 	r.rest()
 	lives[0].caughtUp(2*time.Minute, r.byID())

@@ -127,7 +127,7 @@ func (p *Pipeline) openTopics(ctx context.Context) error {
 			Partitions: p.cfg.Stream.Partitions, MaxRecord: int(p.cfg.Stream.MaxRecord),
 		})
 		if err != nil {
-			return fmt.Errorf("topic of view %s: %w", v.Name, err)
+			return p.streamError(ctx, fmt.Errorf("topic of view %s: %w", v.Name, err))
 		}
 		p.topics[v.Name] = topic
 		p.targets = append(p.targets, &target{view: v.Name, topic: topic.Name, partitions: topic.Partitions})

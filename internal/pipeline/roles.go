@@ -63,6 +63,8 @@ func (p *Pipeline) checkRoles() error {
 	switch {
 	case p.cfg.Stream.Type == "embedded":
 		return &RoleError{"the embedded stream lives inside one process, so its roles cannot run apart; leave --role out, or set stream.type to kafka"}
+	case p.has(Windows) && p.cfg.Windows != nil && p.cfg.Windows.Store.Type == "embedded":
+		return &RoleError{"the embedded window store lives inside one process, so that role windows cannot run apart; leave --role out, or set windows.store.type to redis"}
 	case p.has(Windows) && p.cfg.Windows == nil:
 		return &RoleError{"role windows has nothing to do: the configuration has no windows"}
 	case p.has(Lake) && p.cfg.Lake == nil:

@@ -43,7 +43,9 @@ func TestOpen_RefusesRolesThatCannotRunApart(t *testing.T) {
 		roles []Role
 		want  string
 	}{
-		"embedded":   {config.Resolved{Stream: config.ResolvedStream{Stream: config.Stream{Type: "embedded"}}}, []Role{Reader}, "set stream.type to kafka"},
+		"embedded": {config.Resolved{Stream: config.ResolvedStream{Stream: config.Stream{Type: "embedded"}}}, []Role{Reader}, "set stream.type to kafka"},
+		"embedded store": {config.Resolved{Stream: kafka, Windows: &config.ResolvedWindows{Store: config.WindowStore{Type: "embedded"}}}, []Role{Windows},
+			"set windows.store.type to redis"},
 		"no windows": {config.Resolved{Stream: kafka, Lake: &config.ResolvedLake{}}, []Role{Windows}, "no windows"},
 		"no lake":    {config.Resolved{Stream: kafka, Windows: &config.ResolvedWindows{}}, []Role{Reader, Lake}, "no lake"},
 	} {

@@ -97,7 +97,7 @@ func (p *Pipeline) startSide(ctx context.Context, wg *sync.WaitGroup) {
 	wg.Go(func() { p.keepRoom(ctx) })
 	wg.Go(func() { p.watchHeld(ctx) })
 	wg.Go(func() { p.report(ctx) })
-	if p.store != nil {
+	if p.store != nil && p.cfg.Windows.Store.Type != "embedded" {
 		wg.Go(func() { p.checkStore(ctx) })
 	}
 	if p.listener == nil {

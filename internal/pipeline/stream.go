@@ -31,10 +31,28 @@ func (p *Pipeline) openStream(ctx context.Context) error {
 	}
 	l, err := OpenKafka(ctx, p.cfg, p.logger)
 	if err != nil {
-		return err
+		return p.streamError(ctx, err)
 	}
 	p.log = l
 	return nil
+}
+
+// StreamError says that a Kafka cluster does not answer, or has topics that are
+// not as they must be.
+type StreamError struct{ Err error }
+
+// Error is the cause's: it names the brokers or the topic, and the way out.
+func (e *StreamError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *StreamError) Unwrap() error { return e.Err }
+
+// streamError sorts what a cluster said at the start.
+func (p *Pipeline) streamError(ctx context.Context, err error) error {
+	if p.cfg.Stream.Type != "kafka" || ctx.Err() != nil {
+		return err
+	}
+	return &StreamError{err}
 }
 
 // OpenKafka connects to the Kafka cluster of a configuration.

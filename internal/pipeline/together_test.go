@@ -170,7 +170,11 @@ func TestPublisher_PositionOfLargeRowsMayBeLarge(t *testing.T) {
 func TestPublisher_FailedPublishWithAPositionSavesNothing(t *testing.T) {
 	s := &togetherSession{fakeSession: fakeSession{fail: fmt.Errorf("%w: %w", stream.ErrSessionEnded, &stream.RecordTooLargeError{Topic: "tw.t.orders", Size: 100, Limit: 50})}}
 	r := newTogether(t, s, nil)
-	r.tx("g1", 1)
+	tx := r.begin("g1")
+	if err := r.row(tx, 1); err != nil {
+		t.Fatal(err)
+	}
+	_ = r.p.Commit(tx, []byte("x")) // it may hear of the failure, or come before it
 	err := r.p.Finish()
 	if !errors.Is(err, stream.ErrSessionEnded) || !strings.Contains(err.Error(), "table shop.orders") {
 		t.Errorf("Finish = %v, want the publish's error with its row", err)

@@ -115,6 +115,9 @@ func explain(verb string, err error) error {
 		{"first record does not look like a TLS handshake", "the server speaks plain text at this port; use redis://, or leave tls out"},
 		{"certificate", tlsKeys},
 		{"remote error: tls", tlsKeys},
+		{"DB index is out of range", "the server has fewer databases; name another behind the last / of windows.store.url, or give it more (databases in redis.conf)"},
+		// What a script may not do is told without NOPERM.
+		{"can't run this command", "let an administrator run: " + ACL("<user>", "<prefix>")},
 	} {
 		if strings.Contains(text, h.part) {
 			return fmt.Errorf("%s: %w (%s)", verb, err, h.hint)
