@@ -67,7 +67,7 @@ func execute(ctx context.Context, root *cobra.Command) int {
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "tailwater",
-		Short:         "MySQL binlogs to windowed metrics in Redis and a Parquet lake, exact to the row",
+		Short:         "MySQL and MariaDB binlogs to windowed metrics in Redis and a Parquet lake, exact to the row",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,

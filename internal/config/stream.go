@@ -6,7 +6,7 @@ import "time"
 type Stream struct {
 	_ struct{} `later:"topic,key,envelope,compression,region,endpoint,quote_big"`
 
-	Type        string        `key:"type" default:"embedded" enum:"embedded|kafka" later:"kinesis" doc:"embedded is a log in the state directory that any Kafka client can read; kafka is a cluster of yours, Apache Kafka 3.3 or later or what speaks its protocol with transactions."`
+	Type        string        `key:"type" default:"embedded" enum:"embedded|kafka" later:"kinesis" doc:"embedded is a log in the state directory that any Kafka client can read; kafka is a cluster of yours, Apache Kafka 4 or what speaks its protocol with transactions."`
 	Brokers     []string      `key:"brokers" pattern:"address" doc:"Addresses of some brokers, host:port; required for kafka."`
 	Partitions  int           `key:"partitions" default:"12" range:"1..1024" doc:"Partitions of each view's topic. It cannot change once the topic exists: keys would move."`
 	Replication int           `key:"replication" default:"0" range:"0..32" doc:"Replicas of each partition of topics that are made; 0 is the broker's default. Only for kafka."`
