@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"tailwater/change"
 	"tailwater/internal/status"
 	"tailwater/sinks/parquet"
 	"tailwater/stream"
@@ -96,4 +97,36 @@ func TestSnapshot_OfAReaderAloneIsWell(t *testing.T) {
 	if got := verdict(&status.Snapshot{Stream: status.Stream{Type: "kafka"}}); got != status.OK {
 		t.Errorf("verdict = %s, want ok", got)
 	}
+}
+
+// flakySchemas is a log whose schemas cannot be read at times.
+type flakySchemas struct {
+	stream.Log
+	answers []map[string]change.Schema // nil is an error
+}
+
+func (l *flakySchemas) Schemas(context.Context, string) (map[string]change.Schema, error) {
+	next := l.answers[0]
+	if len(l.answers) > 1 {
+		l.answers = l.answers[1:]
+	}
+	if next == nil {
+		return nil, errors.New("no answer")
+	}
+	return next, nil
+}
+
+// A worker that has ended for schemas that could not be read would not be made
+// anew before the columns really changed.
+func TestViewWindows_SchemasThatCannotBeReadEndNoWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		of := func(scale int) map[string]change.Schema {
+			return map[string]change.Schema{"a": {Columns: []change.Column{{Name: "amount", Type: change.Decimal, Scale: scale}}}}
+		}
+		v := &viewWindows{log: &flakySchemas{answers: []map[string]change.Schema{of(2), nil, of(2), nil, nil, of(4)}}}
+		got := v.otherColumns(t.Context(), mergeColumns(of(2)))
+		if len(got) != 1 || got[0].Scale != 4 {
+			t.Errorf("other columns are %+v, want those with four digits", got)
+		}
+	})
 }

@@ -67,13 +67,15 @@ func (v *viewWindows) run(ctx context.Context) error {
 func (v *viewWindows) work(ctx context.Context, partitions []int32) error {
 	var columns []change.Column
 	for {
-		next, err := v.nextColumns(ctx, columns)
+		var err error
+		if columns == nil {
+			columns, err = v.nextColumns(ctx, nil)
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err == nil {
-			columns = next
-			err = v.runWorker(ctx, columns, partitions)
+			columns, err = v.runWorker(ctx, columns, partitions)
 		}
 		if ctx.Err() != nil {
 			return err
@@ -89,17 +91,18 @@ func (v *viewWindows) work(ctx context.Context, partitions []int32) error {
 	}
 }
 
-// runWorker runs one worker until ctx ends or the view's columns change.
-func (v *viewWindows) runWorker(ctx context.Context, columns []change.Column, partitions []int32) error {
+// runWorker runs one worker until ctx ends or the view's columns change, and
+// returns what they are then.
+func (v *viewWindows) runWorker(ctx context.Context, columns []change.Column, partitions []int32) ([]change.Column, error) {
 	metrics, err := v.compile(columns)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w, err := redis.NewWorker(redis.WorkerOptions{
 		Source: v.log, Store: v.store, Topic: v.topic.Name, Metrics: metrics, Partitions: partitions, Logger: v.logger, Observe: v.observe,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	v.mu.Lock()
 	v.worker, v.fault = w, nil
@@ -110,19 +113,30 @@ func (v *viewWindows) runWorker(ctx context.Context, columns []change.Column, pa
 	go func() {
 		done <- guard(v.logger, "windows of view "+v.view, func() error { return w.Run(work) })
 	}()
-	changed := make(chan error, 1)
-	go func() {
-		_, err := v.nextColumns(work, columns)
-		changed <- err
-	}()
+	changed := make(chan []change.Column, 1)
+	go func() { changed <- v.otherColumns(work, columns) }()
 	select {
 	case err := <-done:
 		cancel()
 		<-changed
-		return err
-	case <-changed:
+		return nil, err
+	case next := <-changed:
 		cancel()
-		return <-done
+		return next, <-done
+	}
+}
+
+// otherColumns waits until the view's columns are others than now, nil when ctx
+// ends before. While they cannot be read the worker goes on with those it has.
+func (v *viewWindows) otherColumns(ctx context.Context, now []change.Column) []change.Column {
+	for {
+		next, err := v.nextColumns(ctx, now)
+		if err == nil {
+			return next
+		}
+		if !pause(ctx, schemaPollLater) {
+			return nil
+		}
 	}
 }
 

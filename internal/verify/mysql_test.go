@@ -174,6 +174,9 @@ func writeWhileComparing(t *testing.T, servers []*testenv.Server) {
 	compare := func(what string) *Result {
 		r, err := Run(t.Context(), Options{Config: f.cfg, PageRows: 7, Timeout: 30 * time.Second})
 		if err != nil {
+			for _, m := range f.pipeline.Snapshot().Metrics {
+				t.Logf("metric %s: %d records behind, %d flushes, %d refused: %s", m.Metric, m.Behind, m.Flushes, m.Refused, m.Error)
+			}
 			t.Fatalf("%s: %v", what, err)
 		}
 		t.Logf("%s: %+v", what, r)
