@@ -73,3 +73,23 @@ func TestClose_IsIdempotent(t *testing.T) {
 		}
 	}
 }
+
+// A client writes a whole pipeline before it reads the first answer.
+func TestDial_APipelineIsNoDeadlock(t *testing.T) {
+	s, err := Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	own := inside(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	p := own.Pipeline()
+	for range 20_000 {
+		p.PExpire(ctx, "a key that is not there and has a long name", time.Minute)
+	}
+	got, err := p.Exec(ctx)
+	if err != nil || len(got) != 20_000 {
+		t.Errorf("%d answers, %v, want 20000", len(got), err)
+	}
+}
