@@ -168,6 +168,14 @@ func (l *life) wait(limit time.Duration) int {
 // drain ends the process by SIGTERM and wants exit code 0.
 func (l *life) drain() {
 	l.t.Helper()
+	// A process that has hardly begun does not hear a signal as it should.
+	testenv.Wait(l.t, time.Minute, "the process to be up; see "+l.log, func() error {
+		if l.ended() {
+			return nil
+		}
+		_, err := l.runFile()
+		return err
+	})
 	l.signal(syscall.SIGTERM)
 	if got := l.wait(time.Minute); got != 0 {
 		l.t.Fatalf("tailwater drained with exit code %d, want 0\n%s", got, l.tail())

@@ -227,6 +227,9 @@ func (c *comparison) next(p *projection, row *scanRow, rows *sql.Rows) error {
 
 // values compares the values of a row with the hash of its last event.
 func (c *comparison) values(p *projection, hash uint64, e entry, values []cell, shown func() string) {
+	if e.state&dark != 0 {
+		return // that is told already
+	}
 	s := c.place(p, e.schema)
 	c.r.compared.Add(1)
 	c.r.columns.Add(int64(len(s.columns)))

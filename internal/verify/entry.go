@@ -24,6 +24,7 @@ const (
 	busy                    // a transaction between the two reads touched it
 	found                   // the source has the row
 	older                   // the last event is from the lake
+	dark                    // the values of the last event cannot be read
 )
 
 // keyRange is a part of the keys, by the upper half of their hash; both ends

@@ -369,10 +369,11 @@ func (r *rows) apply(p *pass, e *event, hash uint64, describe func() suspect) er
 		entries[hash] = next
 		return nil
 	}
-	next.state |= live
+	next.state = next.state&^dark | live
 	var err error
 	next.schema, next.values, err = r.valuesOf(&p.hash, e)
 	if err != nil {
+		next.state |= dark
 		r.v.findings.add(Difference{Kind: Unreadable, Part: "rows", View: r.def.Name, Shard: e.shard, LSN: e.lsn.String(), Text: err.Error()})
 	}
 	entries[hash] = next
@@ -396,7 +397,7 @@ func disorder(op change.Op, live bool) (string, Kind) {
 func (r *rows) valuesOf(h *hasher, e *event) (uint16, [16]byte, error) {
 	schema, ok := r.schemas.of(e)
 	if !ok {
-		return 0, [16]byte{}, fmt.Errorf("the event names the schema %q, which is not stored", e.schema)
+		return 0, [16]byte{}, fmt.Errorf("the event names the schema %q of view %s, which the stream does not hold: it was removed, or the stream is another one's", e.schema, r.def.Name)
 	}
 	h.reset()
 	for _, c := range r.share(schema, e.shard, e.database, e.table).columns {

@@ -74,12 +74,26 @@ const (
 	Partitions = 3
 )
 
-// Run runs the suite.
+// suiteTest is one test of the suite.
+type suiteTest struct {
+	name string
+	run  func(t *testing.T, e *env)
+}
+
+// transactional are the tests of logs whose Store is a CommitLoser.
+var transactional = []suiteTest{
+	{"PublishesWithThePosition", testPublishAt},
+	{"DiesBetweenDataAndCommit", testLostCommit},
+	{"LostAnswerToACommitIsAllOrNothing", testLostCommitAnswer},
+	{"FailedPublishLeavesThePosition", testFailedPublishAt},
+	{"ZombiePublishesNeitherDataNorPosition", testZombiePublishAt},
+	{"PositionWithDataInsideATransaction", testPublishAtSplit},
+	{"PositionBehindTheData", testOldPosition},
+}
+
+// Run runs the suite, and the tests of transactions where the log has them.
 func Run(t *testing.T, factory Factory) {
-	for _, test := range []struct {
-		name string
-		run  func(t *testing.T, e *env)
-	}{
+	tests := []suiteTest{
 		{"KeepsTheOrderOfEachPartition", testOrder},
 		{"NumbersEventsAndHeartbeats", testNumbers},
 		{"ResumesInsideAPublish", testResume},
@@ -109,15 +123,12 @@ func Run(t *testing.T, factory Factory) {
 		{"FailsOverToAnotherOrder", testOtherOrder},
 		{"ClaimsAboveTheEpochsOfTheLog", testRolledBackPosition},
 		{"LosesNothingAcknowledgedInAPowerCut", testPowerCut},
-		{"PublishesWithThePosition", testPublishAt},
-		{"DiesBetweenDataAndCommit", testLostCommit},
-		{"LostAnswerToACommitIsAllOrNothing", testLostCommitAnswer},
-		{"FailedPublishLeavesThePosition", testFailedPublishAt},
-		{"ZombiePublishesNeitherDataNorPosition", testZombiePublishAt},
-		{"PositionWithDataInsideATransaction", testPublishAtSplit},
-		{"PositionBehindTheData", testOldPosition},
 		{"RandomSchedules", testRandom},
-	} {
+	}
+	if _, ok := factory(t).(CommitLoser); ok {
+		tests = append(tests, transactional...)
+	}
+	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			e := &env{t: t, factory: factory, store: factory(t)}
 			e.ctx, e.cancel = context.WithTimeout(t.Context(), time.Minute)
