@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"tailwater/internal/standstill"
 	"tailwater/stream"
 	"tailwater/windowing"
 )
@@ -56,6 +57,23 @@ type WorkerOptions struct {
 	Observe func(metric string, commits []int64, at time.Time)
 	// Logger gets a line per change of state. nil discards.
 	Logger *slog.Logger
+	// Notice returns what is said of a metric that stands still, made of Waits,
+	// where it shall outlive the worker: the same one for the same metric. nil
+	// makes one for this worker.
+	Notice func(metric string) *standstill.Notice
+}
+
+// Waits is what the log says of a metric that stands still.
+func Waits(logger *slog.Logger, metric string) standstill.Options {
+	return standstill.Options{Logger: logger, Level: slog.LevelError, Stops: "metric waits", Moves: "metric goes on", Args: []any{"metric", metric}}
+}
+
+// noticeOf returns what is said of a metric that stands still.
+func (o *WorkerOptions) noticeOf(metric string) *standstill.Notice {
+	if o.Notice == nil {
+		return standstill.New(Waits(o.Logger, metric))
+	}
+	return o.Notice(metric)
 }
 
 // Worker merges the records of one topic into the windows of its metrics. Any
@@ -105,8 +123,9 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 			return nil, fmt.Errorf("new window worker: metric %s is given twice", m.Name)
 		}
 		names[m.Name] = true
+		notice := w.o.noticeOf(m.Name)
 		for b := range m.Buckets {
-			w.runners = append(w.runners, newRunner(m, b, &w.o))
+			w.runners = append(w.runners, newRunner(m, b, &w.o, notice))
 		}
 	}
 	w.back = make(chan *runner, len(w.runners))
