@@ -264,10 +264,12 @@ func (s *shard) snapshot(now time.Time) status.Shard {
 	switch unanswered := c.waiting.unanswered(now); {
 	case s.gate.closed():
 		out.State = status.Paused
-	case unanswered > publishStalls:
-		// The reader waits as well, so that its server's silence means nothing.
+	case unanswered > min(publishStalls, s.stallAfter):
 		out.State = status.Stalled
 		out.Error = fmt.Sprintf("the stream has not answered a publish for %s; the session begins anew when the answer is overdue", unanswered.Round(time.Second))
+	case unanswered > 0:
+		// The reader may wait for it: that nothing is heard of its server means
+		// nothing.
 	case !out.LastHeard.IsZero() && now.Sub(out.LastHeard) > s.stallAfter:
 		out.State = status.Stalled
 		out.Error = fmt.Sprintf("nothing heard from %s for %s, not even a heartbeat", s.addr, now.Sub(out.LastHeard).Round(time.Second))

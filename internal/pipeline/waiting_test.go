@@ -168,6 +168,7 @@ func TestShard_StallsWhenAPublishIsNotAnswered(t *testing.T) {
 	now := time.Now()
 	s.counters.set(status.Streaming, "", now)
 	s.counters.waiting.asked.Store(now.UnixNano())
+	s.stallAfter = time.Minute
 	if got := s.snapshot(now.Add(time.Second)); got.State != status.Streaming {
 		t.Errorf("after a second: %s (%s), want streaming", got.State, got.Error)
 	}
