@@ -51,3 +51,17 @@ func TestLatest_SaysOnceThatItsWindowsBeginLater(t *testing.T) {
 		}
 	})
 }
+
+func TestWorker_BucketsThatCatchUpSayItOnceEach(t *testing.T) {
+	var out strings.Builder
+	w := &Worker{o: WorkerOptions{Logger: slog.New(slog.NewTextHandler(&out, nil))}, behind: map[string]int{}}
+	m := &windowing.Metric{Definition: windowing.Definition{Name: "n"}}
+	for _, step := range []int{1, -1} {
+		for _, b := range bucketsOf(4) {
+			w.catching(&runner{t: &table{m: m, b: b, tag: b.tag("n")}}, step)
+		}
+	}
+	if got := out.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, `catches up by itself" metric=n`) || !strings.Contains(got, `caught up" metric=n`) {
+		t.Errorf("log =\n%swant that the metric catches up, and that it has", got)
+	}
+}

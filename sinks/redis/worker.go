@@ -93,6 +93,8 @@ type Worker struct {
 
 	mu   sync.Mutex
 	main map[int32]int64 // next offsets of the main lane
+	// behind is how many buckets of a metric catch up.
+	behind map[string]int
 }
 
 // NewWorker checks the options.
@@ -112,7 +114,7 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	if o.Source == nil || o.Store == nil || len(o.Metrics) == 0 {
 		return nil, errors.New("new window worker: source, store and metrics must be given")
 	}
-	w := &Worker{o: o}
+	w := &Worker{o: o, behind: map[string]int{}}
 	names := map[string]bool{}
 	for _, m := range o.Metrics {
 		if m.Topic != o.Topic || m.Partitions != o.Metrics[0].Partitions {
@@ -142,9 +144,24 @@ func (w *Worker) Run(ctx context.Context) error {
 	return nil
 }
 
+// catching counts the buckets of a metric that catch up, and logs the first that
+// begins and the last that ends.
+func (w *Worker) catching(r *runner, step int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	name := r.t.m.Name
+	w.behind[name] += step
+	switch n := w.behind[name]; {
+	case step > 0 && n == 1:
+		w.o.Logger.Info("metric is behind and catches up by itself", "metric", name)
+	case step < 0 && n == 0:
+		w.o.Logger.Info("metric has caught up", "metric", name)
+	}
+}
+
 // catchUp gives a metric a lane of its own.
 func (w *Worker) catchUp(ctx context.Context, r *runner) {
-	w.o.Logger.Info("metric is behind and catches up by itself", "metric", r.t.tag)
+	w.catching(r, 1)
 	l := &lane{w: w, runners: []*runner{r}}
 	w.side.Go(func() { l.run(ctx) })
 }
