@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"tailwater/change"
 	"tailwater/stream"
@@ -30,6 +31,9 @@ type batch struct {
 	transactions int
 	// commits are the commit times of transactions that gave events, in µs.
 	commits []commit
+	// oldest is the commit time of the first transaction in it, in µs; 0 for
+	// none. It stands in the shard's counters.
+	oldest *atomic.Int64
 	// save asks the publishing goroutine to store position; skip goes with it.
 	save bool
 	skip []stream.Published
@@ -74,7 +78,23 @@ func (b *batch) reset() {
 	if keep != nil {
 		chunks = append(chunks, keep)
 	}
-	*b = batch{records: b.records[:0], chunks: chunks, commits: b.commits[:0]}
+	b.oldest.Store(0)
+	*b = batch{records: b.records[:0], chunks: chunks, commits: b.commits[:0], oldest: b.oldest}
+}
+
+// begin notes that rows of a transaction may follow.
+func (b *batch) begin(micros int64) {
+	if b.oldest.Load() == 0 {
+		b.oldest.Store(micros)
+	}
+}
+
+// settle notes that the transaction begun last is committed or dropped: nothing
+// waits in a batch without events.
+func (b *batch) settle() {
+	if len(b.commits) == 0 {
+		b.oldest.Store(0)
+	}
 }
 
 // empty reports whether there is nothing to publish or to save.

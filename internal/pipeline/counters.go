@@ -17,6 +17,7 @@ type counters struct {
 	// position was last stored, in ns.
 	lastCommit, lastSaved atomic.Int64
 	epoch                 atomic.Uint32
+	waiting               waiting
 
 	// since bounds what lag counts: transactions committed before it are
 	// history and would drown the figure.
@@ -29,15 +30,18 @@ type counters struct {
 	fault string
 }
 
-// commit notes a transaction that gave n events.
-func (c *counters) commit(tx *binlog.Transaction, n uint64) {
+// commit notes a transaction that gave n events and was read at about now.
+func (c *counters) commit(tx *binlog.Transaction, n uint64, now time.Time) {
+	c.waiting.behind.Store(now.UnixMicro() - tx.CommitMicros)
 	c.transactions.Add(1)
 	c.events.Add(n)
 	c.lastCommit.Store(tx.CommitMicros)
 }
 
-// published notes the lag of every transaction of a batch now durable.
+// published notes the lag of every transaction of a batch now durable: it waits
+// no more.
 func (c *counters) published(b *batch, now time.Time) {
+	b.oldest.Store(0)
 	for _, t := range b.commits {
 		if t.micros >= c.since {
 			c.lag.Observe(now.Sub(time.UnixMicro(t.micros)), t.events)

@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -13,6 +14,7 @@ import (
 
 	"tailwater/internal/pipeline"
 	"tailwater/internal/status"
+	"tailwater/internal/testenv"
 	"tailwater/stream/kafka/kafkatest"
 )
 
@@ -126,4 +128,68 @@ func TestPipeline_SecondReaderOfAShardStopsTheFirst(t *testing.T) {
 	retry(r)
 	r.await("streaming", func(s status.Snapshot) bool { return s.Shards[0].State == status.Streaming })
 	r.drainAndCompare()
+}
+
+// The broker dies while rows are written: it is seen at once, for as long as it
+// is away, and with the reason.
+func TestPipeline_ADeadBrokerIsSeenInTheLagAndTheState(t *testing.T) {
+	broker := testenv.Kafka(t)
+	r := newShop(t, 1, 300)
+	r.onKafka([]string{broker.Addr})
+	reader := r.part(pipeline.Reader)
+	shard := func() status.Shard { return reader.pipe.Snapshot().Shards[0] }
+	testenv.Wait(t, time.Minute, "streaming", func() error {
+		if s := shard(); s.State != status.Streaming {
+			return fmt.Errorf("it is %s: %s", s.State, s.Error)
+		}
+		return nil
+	})
+	end := r.background()
+	testenv.Wait(t, time.Minute, "rows", func() error {
+		if shard().Events == 0 {
+			return errors.New("none yet")
+		}
+		return nil
+	})
+	broker.Kill(t)
+	end()
+	var stalled status.Shard
+	testenv.Wait(t, time.Minute, "the state", func() error {
+		if stalled = shard(); stalled.State == status.Streaming {
+			return errors.New("it is streaming")
+		}
+		return nil
+	})
+	if stalled.State != status.Stalled || !strings.Contains(stalled.Error, "the stream has not answered") || stalled.LagSeconds == 0 {
+		t.Errorf("the shard is %s with error %q and a lag of %f, want it stalled by the stream", stalled.State, stalled.Error, stalled.LagSeconds)
+	}
+	if snap := reader.pipe.Snapshot(); snap.Verdict == status.OK || status.Ready(snap).Ready {
+		t.Errorf("the verdict is %s and ready %t", snap.Verdict, status.Ready(snap).Ready)
+	}
+	// Also between two attempts, and in the next one.
+	var last time.Time
+	testenv.Wait(t, 2*time.Minute, "the next attempts", func() error {
+		s := shard()
+		if s.State != status.Connecting {
+			return fmt.Errorf("it is %s: %s", s.State, s.Error)
+		}
+		if s.Error == "" || s.LagSeconds <= stalled.LagSeconds {
+			t.Errorf("the shard is connecting with error %q and a lag of %f, want why, and more than %f", s.Error, s.LagSeconds, stalled.LagSeconds)
+		}
+		if last.IsZero() {
+			last = time.Now()
+		}
+		if time.Since(last) < 5*time.Second {
+			return errors.New("not for long")
+		}
+		return nil
+	})
+	broker.Restart(t)
+	testenv.Wait(t, 2*time.Minute, "no lag", func() error {
+		if s := shard(); s.State != status.Streaming || s.LagSeconds > 0 || s.Error != "" {
+			return fmt.Errorf("it is %f, %s: %s", s.LagSeconds, s.State, s.Error)
+		}
+		return nil
+	})
+	reader.end(t, true)
 }

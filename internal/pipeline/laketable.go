@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"tailwater/internal/standstill"
 	"tailwater/sinks/parquet"
 )
 
@@ -46,6 +47,7 @@ type lakeTable struct {
 // share is known.
 func newLakeTable(o parquet.Options, s share, first []int32) *lakeTable {
 	l := &lakeTable{view: o.View, share: s, logger: o.Logger, again: panicPause}
+	o.Notice = standstill.New(parquet.Stands(o.Logger, o.View, o.Layout.Name)) // it outlives the workers
 	l.make = func(partitions []int32) lakeWorker {
 		o.Partitions = partitions
 		return parquet.NewWorker(o)

@@ -109,10 +109,10 @@ func newPublisher(o publisherOptions) *publisher {
 		free:  make(chan *batch, 2),
 		work:  make(chan *batch, 1),
 		ended: make(chan struct{}),
-		cur:   new(batch),
+		cur:   &batch{oldest: &o.Counters.waiting.batches[0]},
 		skip:  newSkipList(o.Session.Recovered().Skip),
 	}
-	p.free <- new(batch)
+	p.free <- &batch{oldest: &o.Counters.waiting.batches[1]}
 	p.last = change.LSN{Epoch: p.epoch}
 	p.emit = p.add
 	p.lastSave = o.Now()
@@ -132,6 +132,8 @@ func (p *publisher) Begin(tx *binlog.Transaction) error {
 	p.hold()
 	p.dropOpen()
 	p.tx, p.events = tx, 0
+	p.cur.begin(tx.CommitMicros)
+	p.o.Counters.waiting.begin(tx.CommitMicros)
 	p.txSkip = p.skip.transaction(tx.ID)
 	return nil
 }
@@ -236,10 +238,10 @@ func (p *publisher) commit(tx *binlog.Transaction, position []byte) error {
 		// its commit times; an idle shard's watermark does not need it.
 		p.watermark = max(p.watermark, tx.CommitMicros)
 	}
-	p.o.Counters.commit(tx, p.events)
 	if n := len(b.records) - b.committed; n > 0 {
 		b.commits = append(b.commits, commit{tx.CommitMicros, uint64(n)})
 	}
+	b.settle()
 	if p.txSkip != nil {
 		p.skip.done(tx.ID)
 		p.txSkip = nil
@@ -248,6 +250,7 @@ func (p *publisher) commit(tx *binlog.Transaction, position []byte) error {
 	b.transactions++
 	p.mark(position)
 	p.beat(p.watermark)
+	p.o.Counters.commit(tx, p.events, p.beats.now)
 	if len(b.records) == 0 && !p.saveDue() {
 		return nil
 	}
@@ -262,6 +265,7 @@ func (p *publisher) Idle(watermark int64, position []byte) error {
 	p.hold()
 	defer p.release()
 	p.dropOpen()
+	p.o.Counters.waiting.idle()
 	p.watermark = max(p.watermark, watermark)
 	p.mark(position)
 	p.beat(p.watermark)
@@ -297,6 +301,7 @@ func (p *publisher) dropOpen() {
 	b := p.cur
 	clear(b.records[b.committed:])
 	b.records = b.records[:b.committed]
+	b.settle()
 	p.tx, p.txSkip = nil, nil
 }
 
@@ -319,6 +324,9 @@ func (p *publisher) seal() error {
 	}
 	select {
 	case p.cur = <-p.free:
+		if p.tx != nil {
+			p.cur.begin(p.tx.CommitMicros)
+		}
 		return nil
 	case <-p.ended:
 		return p.cause()
@@ -420,6 +428,9 @@ func (p *publisher) publish(ctx context.Context, b *batch) error {
 	if err := p.o.Gate(ctx, b.bytes); err != nil {
 		return err
 	}
+	asked := &p.o.Counters.waiting.asked
+	asked.Store(p.o.Now().UnixNano())
+	defer asked.Store(0)
 	position := stream.SourcePosition{Source: b.position, LSN: b.lsn, Skip: b.skip}
 	together := b.save && len(b.records) > 0 && p.together != nil
 	var err error

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"tailwater/internal/standstill"
 	"tailwater/internal/status"
 )
 
@@ -66,7 +68,7 @@ func (p *Pipeline) Run(ctx, hard context.Context, grace time.Duration) error {
 	}
 
 	<-ctx.Done()
-	p.logger.Info("draining", "grace", grace)
+	p.logger.Info("draining", "grace", grace.String())
 	deadline := time.AfterFunc(grace, cancelHard)
 	defer deadline.Stop()
 	readers.Wait()
@@ -120,9 +122,13 @@ func (p *Pipeline) startSide(ctx context.Context, wg *sync.WaitGroup) {
 // checkStore says once what is wrong with the window store's settings, as soon
 // as it answers. A store that is down holds the windows back and nothing else.
 func (p *Pipeline) checkStore(ctx context.Context) {
+	notice := standstill.New(standstill.Options{
+		Logger: p.logger, Level: slog.LevelWarn, Stops: "the window store is not as it must be, or does not answer", Moves: "the window store is as it must be",
+	})
 	for {
 		found, err := p.store.Preflight(ctx)
 		if err == nil {
+			notice.Moves(0)
 			for _, w := range found.Warnings {
 				p.logger.Warn("window store", "version", found.Version, "warning", w)
 			}
@@ -134,7 +140,7 @@ func (p *Pipeline) checkStore(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		p.logger.Warn("window store cannot be checked", "error", err)
+		notice.Stands(0, err)
 		for _, v := range p.windows {
 			v.storeDown(err)
 		}

@@ -53,8 +53,10 @@ type shard struct {
 // as long as hard lasts.
 func (s *shard) run(stop, hard context.Context) {
 	backoff := binlog.Backoff{Min: s.retry.Min, Max: s.retry.Max}
+	// last is why the attempt before ended: it is shown until the shard streams.
+	var last error
 	for {
-		s.set(status.Connecting, nil)
+		s.set(status.Connecting, last)
 		began := s.now()
 		err := s.session(stop, hard)
 		if stop.Err() != nil {
@@ -81,6 +83,7 @@ func (s *shard) run(stop, hard context.Context) {
 			again = time.After(backoff.Next(class))
 		}
 		s.set(state, err)
+		last = err
 		select {
 		case <-again:
 		case <-s.wake:
@@ -152,6 +155,7 @@ func (s *shard) session(stop, hard context.Context) error {
 		cancel(err)
 	}()
 	rerr := s.reader.Load().Run(read, position, pub)
+	defer s.counters.waiting.end()
 	if perr := pub.Finish(); perr != nil {
 		return perr
 	}
@@ -207,6 +211,10 @@ func (s *shard) retryNow() {
 	}
 }
 
+// publishStalls is how long the stream may leave a publish unanswered before the
+// shard is said to stall; one takes milliseconds.
+const publishStalls = 5 * time.Second
+
 // errNotStoppedThere says that a shard does not wait at a transaction.
 var errNotStoppedThere = errors.New("the shard is not stopped at that transaction")
 
@@ -249,12 +257,19 @@ func (s *shard) snapshot(now time.Time) status.Shard {
 	if v := c.lastSaved.Load(); v > 0 {
 		out.LastSaved = time.Unix(0, v).UTC()
 	}
+	out.LagSeconds = c.waiting.lag(now, state != status.Streaming || r.LastHeartbeat.After(r.LastEvent))
 	if state != status.Streaming {
 		return out
 	}
-	switch {
+	switch unanswered := c.waiting.unanswered(now); {
 	case s.gate.closed():
 		out.State = status.Paused
+	case unanswered > min(publishStalls, s.stallAfter):
+		out.State = status.Stalled
+		out.Error = fmt.Sprintf("the stream has not answered a publish for %s; the session begins anew when the answer is overdue", unanswered.Round(time.Second))
+	case unanswered > 0:
+		// The reader may wait for it: that nothing is heard of its server means
+		// nothing.
 	case !out.LastHeard.IsZero() && now.Sub(out.LastHeard) > s.stallAfter:
 		out.State = status.Stalled
 		out.Error = fmt.Sprintf("nothing heard from %s for %s, not even a heartbeat", s.addr, now.Sub(out.LastHeard).Round(time.Second))
@@ -262,18 +277,7 @@ func (s *shard) snapshot(now time.Time) status.Shard {
 		out.State = status.Stalled
 		out.Error = fmt.Sprintf("nothing heard from %s since the connection was asked for", s.addr)
 	}
-	out.LagSeconds = lag(c, r, now)
 	return out
-}
-
-// lag is how far what is published is behind the server: 0 once the server has
-// been quiet, else the age of the last transaction.
-func lag(c *counters, r binlog.Status, now time.Time) float64 {
-	last := c.lastCommit.Load()
-	if last == 0 || r.LastHeartbeat.After(r.LastEvent) {
-		return 0
-	}
-	return max(0, now.Sub(time.UnixMicro(last)).Seconds())
 }
 
 func latest(a, b time.Time) time.Time {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"tailwater/internal/standstill"
 	"tailwater/stream"
 )
 
@@ -50,12 +51,15 @@ func (p *Pipeline) unshared() []int32 {
 // keepSharing joins again when the group cannot be kept. The work itself is
 // supervised by whoever does it, so an error here is the group's.
 func keepSharing(ctx context.Context, logger *slog.Logger, group string, join func() error) error {
+	notice := standstill.New(standstill.Options{
+		Logger: logger, Level: slog.LevelWarn, Stops: "partitions are not shared: the group is joined again", Args: []any{"group", group},
+	})
 	for {
 		err := join()
 		if ctx.Err() != nil {
 			return err
 		}
-		logger.Warn("partitions are not shared: the group is joined again", "group", group, "error", err)
+		notice.Stands(0, err)
 		if !pause(ctx, shareRetry) {
 			return err
 		}

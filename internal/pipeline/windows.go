@@ -13,6 +13,7 @@ import (
 
 	"tailwater/change"
 	"tailwater/internal/expr"
+	"tailwater/internal/standstill"
 	"tailwater/internal/status"
 	"tailwater/sinks/redis"
 	"tailwater/stream"
@@ -44,6 +45,9 @@ type viewWindows struct {
 	// joined is whether partitions have been given to it, be they none.
 	joined bool
 	fault  error
+	// notices are those of the view, by "", and of its metrics, by name: they
+	// outlive the workers.
+	notices map[string]*standstill.Notice
 	// down is why the window store could not be asked before there was a worker.
 	down error
 }
@@ -65,6 +69,7 @@ func (v *viewWindows) run(ctx context.Context) error {
 // work works until ctx ends. The worker is made anew when the view's columns
 // change, for a sum may then have another scale.
 func (v *viewWindows) work(ctx context.Context, partitions []int32) error {
+	notice := v.notice("")
 	var columns []change.Column
 	for {
 		var err error
@@ -82,7 +87,7 @@ func (v *viewWindows) work(ctx context.Context, partitions []int32) error {
 		}
 		v.fail(err)
 		if err != nil {
-			v.logger.Error("metrics do not move", "view", v.view, "error", err)
+			notice.Stands(0, err)
 			columns = nil
 			if !pause(ctx, schemaPollLater) {
 				return nil
@@ -100,6 +105,7 @@ func (v *viewWindows) runWorker(ctx context.Context, columns []change.Column, pa
 	}
 	w, err := redis.NewWorker(redis.WorkerOptions{
 		Source: v.log, Store: v.store, Topic: v.topic.Name, Metrics: metrics, Partitions: partitions, Logger: v.logger, Observe: v.observe,
+		Notice: v.notice,
 	})
 	if err != nil {
 		return nil, err
@@ -107,6 +113,7 @@ func (v *viewWindows) runWorker(ctx context.Context, columns []change.Column, pa
 	v.mu.Lock()
 	v.worker, v.fault = w, nil
 	v.mu.Unlock()
+	v.notice("").Moves(0)
 	work, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
@@ -149,7 +156,7 @@ func (v *viewWindows) nextColumns(ctx context.Context, now []change.Column) ([]c
 	for {
 		schemas, err := v.log.Schemas(ctx, v.view)
 		if err != nil {
-			return nil, fmt.Errorf("read schemas of view %s: %w", v.view, err)
+			return nil, err // it names the view
 		}
 		cols := mergeColumns(schemas)
 		if len(cols) > 0 && !slices.EqualFunc(cols, now, sameColumn) {
@@ -206,6 +213,24 @@ func (v *viewWindows) compile(columns []change.Column) ([]*windowing.Metric, err
 		out = append(out, m)
 	}
 	return out, errors.Join(errs...)
+}
+
+// notice returns what is said of a metric, or of all of the view by "".
+func (v *viewWindows) notice(metric string) *standstill.Notice {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if n := v.notices[metric]; n != nil {
+		return n
+	}
+	o := redis.Waits(v.logger, metric)
+	if metric == "" {
+		o.Stops, o.Moves, o.Args = "metrics do not move", "metrics move again", []any{"view", v.view}
+	}
+	if v.notices == nil {
+		v.notices = make(map[string]*standstill.Notice)
+	}
+	v.notices[metric] = standstill.New(o)
+	return v.notices[metric]
 }
 
 func (v *viewWindows) fail(err error) {

@@ -51,7 +51,8 @@ const (
 	Connecting ShardState = "connecting"
 	// Streaming: connected and following.
 	Streaming ShardState = "streaming"
-	// Stalled: connected, but neither events nor heartbeats come.
+	// Stalled: connected, but neither events nor heartbeats come, or the stream
+	// does not answer a publish.
 	Stalled ShardState = "stalled"
 	// Paused: held back because the stream's disk bound is reached.
 	Paused ShardState = "paused"
@@ -83,12 +84,15 @@ type Shard struct {
 	// LastHeard is when the server last sent anything.
 	LastHeard time.Time `json:"last_heard,omitzero"`
 	// LastSaved is when a position was last stored.
-	LastSaved    time.Time `json:"last_saved,omitzero"`
-	LagSeconds   float64   `json:"lag_seconds"`
-	Transactions uint64    `json:"transactions"`
-	Rows         uint64    `json:"rows"`
-	Events       uint64    `json:"events"`
-	Filtered     uint64    `json:"filtered"`
+	LastSaved time.Time `json:"last_saved,omitzero"`
+	// LagSeconds is the age of the oldest transaction that was read and is not
+	// published. When none waits it is 0 if the server is quiet, else the age
+	// that the newest one had when it was read.
+	LagSeconds   float64 `json:"lag_seconds"`
+	Transactions uint64  `json:"transactions"`
+	Rows         uint64  `json:"rows"`
+	Events       uint64  `json:"events"`
+	Filtered     uint64  `json:"filtered"`
 	// Skipped counts events that already stood in the log.
 	Skipped    uint64 `json:"skipped"`
 	Bytes      uint64 `json:"bytes"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -245,6 +246,8 @@ func TestWorker_AFullDiskHoldsItUpUntilThereIsRoom(t *testing.T) {
 		disk := &fullDisk{Store: l.store, full: true}
 		o := l.options()
 		o.Store, o.Codec.Compression = disk, "none" // decoders of zstd may not leave the bubble
+		var log strings.Builder
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		w := NewWorker(o)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -265,6 +268,11 @@ func TestWorker_AFullDiskHoldsItUpUntilThereIsRoom(t *testing.T) {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run = %v", err)
+		}
+		// Once a minute while it stands, and once that it is over.
+		stands, moves := strings.Count(log.String(), "lake does not move"), strings.Count(log.String(), "lake moves again")
+		if stands < 1 || stands > 6 || moves != 1 {
+			t.Errorf("the log says %d times in six minutes that the lake does not move and %d times that it moves:\n%s", stands, moves, log.String())
 		}
 		l.wantIDs(t, "orders", 20)
 		if st := w.Status(); st.Saved[0] != 20 || st.Rows != 20 {

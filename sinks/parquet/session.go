@@ -330,8 +330,9 @@ func (s *session) finish(ctx context.Context, p *part, m *Manifest, files []buil
 		for _, f := range done.Files {
 			st.Bytes += uint64(f.Bytes)
 		}
-		st.LastCommit, st.Err = now, nil
+		st.LastCommit = now
 	})
+	s.w.moves()
 	return nil
 }
 

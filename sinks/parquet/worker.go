@@ -12,6 +12,7 @@ import (
 
 	"tailwater/change"
 	"tailwater/internal/objstore"
+	"tailwater/internal/standstill"
 	"tailwater/stream"
 )
 
@@ -39,6 +40,9 @@ type Options struct {
 	// 0 is 20 s.
 	Grace  time.Duration
 	Logger *slog.Logger
+	// Notice says that the worker stands still, where it shall outlive the
+	// worker; nil makes one of Stands.
+	Notice *standstill.Notice
 	Now    func() time.Time
 }
 
@@ -62,6 +66,9 @@ func (o *Options) fill() {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Notice == nil {
+		o.Notice = standstill.New(Stands(o.Logger, o.View, o.Layout.Name))
 	}
 }
 
@@ -117,6 +124,20 @@ func (w *Worker) Status() Status {
 	return s
 }
 
+// Stands is what the log says of a worker that stands still.
+func Stands(logger *slog.Logger, view, layout string) standstill.Options {
+	return standstill.Options{
+		Logger: logger, Level: slog.LevelWarn, Stops: "lake does not move", Moves: "lake moves again",
+		Args: []any{"view", view, "layout", layout},
+	}
+}
+
+// moves notes that the worker goes on.
+func (w *Worker) moves() {
+	w.update(func(s *Status) { s.Err = nil })
+	w.o.Notice.Moves(0)
+}
+
 func (w *Worker) update(f func(s *Status)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -138,7 +159,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			delay = 100 * time.Millisecond
 		}
 		w.update(func(s *Status) { s.Err = err })
-		w.o.Logger.Warn("lake does not move", "view", w.o.View, "layout", w.o.Layout.Name, "error", err, "retry_in", delay)
+		w.o.Notice.Stands(0, err)
 		select {
 		case <-time.After(delay):
 			delay = min(2*delay, 30*time.Second)
@@ -168,7 +189,7 @@ func (w *Worker) session(ctx context.Context) error {
 			return err
 		}
 		if w.o.Now().Sub(began) > settled {
-			w.update(func(st *Status) { st.Err = nil })
+			w.moves()
 		}
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.o.Grace)

@@ -12,6 +12,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	goredis "github.com/redis/go-redis/v9"
 
+	"tailwater/internal/standstill"
 	"tailwater/internal/testenv"
 	"tailwater/windowing"
 )
@@ -119,7 +120,7 @@ func (b *bench) hand(l *fakeLog, m *windowing.Metric) *hand {
 
 // handOf drives one bucket.
 func (b *bench) handOf(l *fakeLog, m *windowing.Metric, number int) *hand {
-	r := newRunner(m, number, &WorkerOptions{Source: l, Store: b.store, Logger: discard()})
+	r := newRunner(m, number, &WorkerOptions{Source: l, Store: b.store, Logger: discard()}, standstill.New(Waits(discard(), m.Name)))
 	return &hand{b: b, log: l, r: r, all: []*runner{r}}
 }
 

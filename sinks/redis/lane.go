@@ -287,7 +287,7 @@ func (l *lane) handBack(ctx context.Context) {
 		r.flush(ctx)
 	}
 	r.attached = false
-	l.w.o.Logger.Info("metric has caught up", "metric", r.t.tag)
+	l.w.catching(r, -1)
 	l.w.back <- r
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"tailwater/internal/standstill"
 	"tailwater/stream"
 	"tailwater/windowing"
 )
@@ -25,6 +26,8 @@ type runner struct {
 	t    *table
 	fold *windowing.Fold
 	need []string
+	// notice is the metric's, shared with its other buckets.
+	notice *standstill.Notice
 
 	claimed, sharded bool
 	loaded, attached bool
@@ -40,8 +43,8 @@ type runner struct {
 	status MetricStatus
 }
 
-func newRunner(m *windowing.Metric, number int, o *WorkerOptions) *runner {
-	r := &runner{o: o, t: o.Store.table(m, number), fold: windowing.NewBucketFold(m, number)}
+func newRunner(m *windowing.Metric, number int, o *WorkerOptions, notice *standstill.Notice) *runner {
+	r := &runner{o: o, notice: notice, t: o.Store.table(m, number), fold: windowing.NewBucketFold(m, number)}
 	if o.Observe != nil {
 		r.fold.ObserveCommits()
 	}
@@ -324,6 +327,9 @@ func (r *runner) start(ctx context.Context, st *stored) error {
 			}
 		}
 	})
+	var crossed []int32
+	var below int64
+	defer func() { r.crossed(crossed, below) }()
 	for p, at := range st.positions {
 		if !r.o.reads(p) {
 			continue
@@ -333,13 +339,15 @@ func (r *runner) start(ctx context.Context, st *stored) error {
 		case at.Incarnation == "" && bounds[p].First == 0 && m.Rows != windowing.Latest:
 			to = windowing.Position{Incarnation: topic.Incarnation}
 		case at.Incarnation != topic.Incarnation || at.Offset < bounds[p].First:
-			to, err = r.cross(ctx, int32(p), at, windowing.Position{Incarnation: topic.Incarnation, Offset: bounds[p].First}, bounds[p].Next)
+			var floor int64
+			to, floor, err = r.cross(ctx, int32(p), at, windowing.Position{Incarnation: topic.Incarnation, Offset: bounds[p].First}, bounds[p].Next)
 			if err != nil {
 				return err
 			}
 			if to.Incarnation == "" {
 				continue
 			}
+			crossed, below = append(crossed, int32(p)), max(below, floor)
 			at = to
 		case at.Offset > bounds[p].Next:
 			return fmt.Errorf("look at topic %s: the stored offset %d of partition %d is beyond the log's end %d; the log lost records",
@@ -352,12 +360,13 @@ func (r *runner) start(ctx context.Context, st *stored) error {
 
 // cross moves a position over the records that the log no longer has, or that
 // rows: latest would need and that were never in it: those of rows older than
-// the log. It returns the zero Position when that must wait.
-func (r *runner) cross(ctx context.Context, p int32, at, to windowing.Position, end int64) (windowing.Position, error) {
+// the log. It returns the floor of the windows that are kept, and the zero
+// Position when that must wait.
+func (r *runner) cross(ctx context.Context, p int32, at, to windowing.Position, end int64) (windowing.Position, int64, error) {
 	m := r.t.m
 	first, silent, err := firstHeard(ctx, r.o.Source, stream.TopicPartition{Topic: m.Topic, Partition: p}, to.Offset, end, m.Shards)
 	if err != nil {
-		return windowing.Position{}, err
+		return windowing.Position{}, 0, err
 	}
 	if len(silent) > 0 {
 		r.recheckAt = time.Now().Add(recheckGap)
@@ -369,26 +378,28 @@ func (r *runner) cross(ctx context.Context, p int32, at, to windowing.Position, 
 			s.Stopped[p] = why.Error()
 		})
 		r.report(why)
-		return windowing.Position{}, nil
+		return windowing.Position{}, 0, nil
 	}
 	floor := windowing.GapFloor(first, m.WriteDelay.Microseconds(), r.t.size())
 	if err := r.t.gap(ctx, crossing{p, at, to, floor, r.t.shards()}); err != nil {
-		return windowing.Position{}, err
+		return windowing.Position{}, 0, err
 	}
-	r.o.Logger.Warn("what was before the stream's first record is not known: older windows are not kept", "metric", r.t.tag, "partition", p, "below", time.Unix(floor, 0).UTC())
-	return to, nil
+	return to, floor, nil
 }
 
-// report remembers and logs an error, once until it changes.
-func (r *runner) report(err error) {
-	text := err.Error()
-	r.mu.Lock()
-	fresh := r.status.LastError != text
-	r.status.LastError, r.status.LastErrorAt = text, time.Now()
-	r.mu.Unlock()
-	if fresh {
-		r.o.Logger.Error("metric waits", "metric", r.t.tag, "error", err)
+// crossed logs once for a metric over which partitions' gaps it was moved.
+func (r *runner) crossed(partitions []int32, below int64) {
+	if len(partitions) > 0 && r.t.b.number == 0 {
+		r.o.Logger.Warn("what was before the stream's first record is not known: older windows are not kept",
+			"metric", r.t.m.Name, "partitions", partitions, "below", time.Unix(below, 0).UTC())
 	}
+}
+
+// report remembers an error, and logs that the metric waits, which is said once
+// for all of its buckets.
+func (r *runner) report(err error) {
+	r.update(func(s *MetricStatus) { s.LastError, s.LastErrorAt = err.Error(), time.Now() })
+	r.notice.Stands(r.t.b.number, err)
 }
 
 func (r *runner) update(f func(*MetricStatus)) {
@@ -399,6 +410,7 @@ func (r *runner) update(f func(*MetricStatus)) {
 
 // merged takes over what a merge replied.
 func (r *runner) merged(t totals, took time.Duration) {
+	whole := false
 	r.update(func(s *MetricStatus) {
 		s.Watermark, s.Floor = t.watermark, t.floor
 		s.Closed, s.Incomplete = t.closed, t.incomplete
@@ -409,7 +421,7 @@ func (r *runner) merged(t totals, took time.Duration) {
 		}
 		s.Flushes++
 		s.FlushTime = took
-		if len(s.Stopped) == 0 {
+		if whole = len(s.Stopped) == 0; whole {
 			s.LastError = ""
 		}
 		for p := range s.Saved {
@@ -418,6 +430,9 @@ func (r *runner) merged(t totals, took time.Duration) {
 			}
 		}
 	})
+	if whole {
+		r.notice.Moves(r.t.b.number)
+	}
 }
 
 // setBehind measures the distance to the end of the log.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"tailwater/internal/standstill"
 	"tailwater/windowing"
 )
 
@@ -211,7 +212,7 @@ func benchMerge(b *testing.B, server, agg string, fields int) {
 	for _, name := range shards {
 		l.shard(name).beat(100)
 	}
-	r := newRunner(m, 0, &WorkerOptions{Source: l, Store: s, Logger: discard()})
+	r := newRunner(m, 0, &WorkerOptions{Source: l, Store: s, Logger: discard()}, standstill.New(Waits(discard(), m.Name)))
 	ctx := context.Background()
 	if err := r.load(ctx); err != nil {
 		b.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"tailwater/internal/standstill"
 	"tailwater/stream"
 	"tailwater/windowing"
 )
@@ -56,6 +57,23 @@ type WorkerOptions struct {
 	Observe func(metric string, commits []int64, at time.Time)
 	// Logger gets a line per change of state. nil discards.
 	Logger *slog.Logger
+	// Notice returns what is said of a metric that stands still, made of Waits,
+	// where it shall outlive the worker: the same one for the same metric. nil
+	// makes one for this worker.
+	Notice func(metric string) *standstill.Notice
+}
+
+// Waits is what the log says of a metric that stands still.
+func Waits(logger *slog.Logger, metric string) standstill.Options {
+	return standstill.Options{Logger: logger, Level: slog.LevelError, Stops: "metric waits", Moves: "metric goes on", Args: []any{"metric", metric}}
+}
+
+// noticeOf returns what is said of a metric that stands still.
+func (o *WorkerOptions) noticeOf(metric string) *standstill.Notice {
+	if o.Notice == nil {
+		return standstill.New(Waits(o.Logger, metric))
+	}
+	return o.Notice(metric)
 }
 
 // Worker merges the records of one topic into the windows of its metrics. Any
@@ -75,6 +93,8 @@ type Worker struct {
 
 	mu   sync.Mutex
 	main map[int32]int64 // next offsets of the main lane
+	// behind is how many buckets of a metric catch up.
+	behind map[string]int
 }
 
 // NewWorker checks the options.
@@ -94,7 +114,7 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	if o.Source == nil || o.Store == nil || len(o.Metrics) == 0 {
 		return nil, errors.New("new window worker: source, store and metrics must be given")
 	}
-	w := &Worker{o: o}
+	w := &Worker{o: o, behind: map[string]int{}}
 	names := map[string]bool{}
 	for _, m := range o.Metrics {
 		if m.Topic != o.Topic || m.Partitions != o.Metrics[0].Partitions {
@@ -105,8 +125,9 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 			return nil, fmt.Errorf("new window worker: metric %s is given twice", m.Name)
 		}
 		names[m.Name] = true
+		notice := w.o.noticeOf(m.Name)
 		for b := range m.Buckets {
-			w.runners = append(w.runners, newRunner(m, b, &w.o))
+			w.runners = append(w.runners, newRunner(m, b, &w.o, notice))
 		}
 	}
 	w.back = make(chan *runner, len(w.runners))
@@ -123,9 +144,24 @@ func (w *Worker) Run(ctx context.Context) error {
 	return nil
 }
 
+// catching counts the buckets of a metric that catch up, and logs the first that
+// begins and the last that ends.
+func (w *Worker) catching(r *runner, step int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	name := r.t.m.Name
+	w.behind[name] += step
+	switch n := w.behind[name]; {
+	case step > 0 && n == 1:
+		w.o.Logger.Info("metric is behind and catches up by itself", "metric", name)
+	case step < 0 && n == 0:
+		w.o.Logger.Info("metric has caught up", "metric", name)
+	}
+}
+
 // catchUp gives a metric a lane of its own.
 func (w *Worker) catchUp(ctx context.Context, r *runner) {
-	w.o.Logger.Info("metric is behind and catches up by itself", "metric", r.t.tag)
+	w.catching(r, 1)
 	l := &lane{w: w, runners: []*runner{r}}
 	w.side.Go(func() { l.run(ctx) })
 }

@@ -20,12 +20,27 @@ var (
 	errOverdue  = errors.New("the brokers have ended a transaction that was open for too long: this process or the way to the brokers stood still")
 )
 
-// explain adds to an error of the client library what to do about it.
+// explained is an error that names the brokers, and once hinted what to do.
+type explained struct {
+	error
+	hinted bool
+}
+
+// Unwrap returns the error as it was explained.
+func (e *explained) Unwrap() error { return e.error }
+
+// explain adds to an error of the client library the brokers and what to do
+// about it, each unless it is said already.
 func (l *Log) explain(what string, err error) error {
-	if hint := l.hint(err); hint != "" {
-		return fmt.Errorf("%s at %s: %w: %s", what, strings.Join(l.o.Brokers, ","), err, hint)
+	var inner *explained
+	place, known := " at "+strings.Join(l.o.Brokers, ","), false
+	if errors.As(err, &inner) {
+		place, known = "", inner.hinted
 	}
-	return fmt.Errorf("%s at %s: %w", what, strings.Join(l.o.Brokers, ","), err)
+	if hint := l.hint(err); hint != "" && !known {
+		return &explained{fmt.Errorf("%s%s: %w: %s", what, place, err, hint), true}
+	}
+	return &explained{fmt.Errorf("%s%s: %w", what, place, err), known}
 }
 
 // hint says what a person can do about an error, or nothing.

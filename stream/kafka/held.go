@@ -79,9 +79,9 @@ func (w *Watch) Look(ctx context.Context) ([]Held, error) {
 
 // standstills remember where the stable offsets of partitions stand below their
 // ends, and since when.
-type standstills map[stream.TopicPartition]standstill
+type standstills map[stream.TopicPartition]stand
 
-type standstill struct {
+type stand struct {
 	stable int64
 	since  time.Time
 }
@@ -96,7 +96,7 @@ func (s standstills) see(now time.Time, tp stream.TopicPartition, stable, end in
 	}
 	at, ok := s[tp]
 	if !ok || at.stable != stable {
-		s[tp] = standstill{stable, now}
+		s[tp] = stand{stable, now}
 		return now, false
 	}
 	return at.since, now.Sub(at.since) >= heldAfter

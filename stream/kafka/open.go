@@ -138,7 +138,7 @@ func (op *opening) readTail(ctx context.Context) error {
 			return err
 		}
 		if len(first) != t.Partitions || len(end) != t.Partitions {
-			return fmt.Errorf("topic %s has %d partitions now, had %d: keys have moved; make it again, or give the pipeline another name", t.Name, len(end), t.Partitions)
+			return op.log.changed(ctx, t)
 		}
 		for i := range end {
 			tp := stream.TopicPartition{Topic: t.Name, Partition: int32(i)}
@@ -162,9 +162,12 @@ func (op *opening) begin(t *topic, i int, first int64) (position.Partition, erro
 	if !ok {
 		return position.Partition{Next: first}, nil
 	}
-	if stored.Incarnation != t.Incarnation || len(stored.Partitions) != t.Partitions {
+	if stored.Incarnation != t.Incarnation {
 		return position.Partition{}, fmt.Errorf("topic %s is not the one that the shard's position speaks of (%s with %d partitions, it has %s with %d): somebody removed and made it again; "+
 			"remove topic %s too, and the shard is read again from its start", t.Name, stored.Incarnation, len(stored.Partitions), t.Incarnation, t.Partitions, op.log.positionTopic(op.o.Shard))
+	}
+	if len(stored.Partitions) != t.Partitions {
+		return position.Partition{}, recounted(t.Name, len(stored.Partitions), t.Partitions)
 	}
 	at := stored.Partitions[i]
 	if at.Next >= first {

@@ -73,7 +73,7 @@ func (l *Log) positionBelow(ctx context.Context, shard string, ends func(context
 		return nil, err
 	}
 	if len(first) != 1 || len(end) != 1 {
-		return nil, fmt.Errorf("topic %s has %d partitions, and must have one: it was not made by Tailwater; remove it, or give the pipeline another name", name, len(end))
+		return nil, fmt.Errorf("topic %s has %d partitions, and must have one: somebody added partitions, or it was not made by Tailwater; give the pipeline another name", name, len(end))
 	}
 	var last []byte
 	for back := int64(lookBack); last == nil; back *= lookMore {

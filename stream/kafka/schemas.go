@@ -66,7 +66,7 @@ func (l *Log) readSchemas(ctx context.Context) error {
 		return err
 	}
 	if len(end) != 1 {
-		return fmt.Errorf("topic %s has %d partitions, and must have one: it was not made by Tailwater", l.schemaTopic(), len(end))
+		return fmt.Errorf("topic %s has %d partitions, and must have one: somebody added partitions, or it was not made by Tailwater; give the pipeline another name", l.schemaTopic(), len(end))
 	}
 	if c.byView == nil || end[0] < c.next {
 		c.byView, c.next = make(map[string]map[string]change.Schema), 0

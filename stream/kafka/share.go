@@ -3,12 +3,15 @@ package kafka
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"tailwater/internal/standstill"
 )
 
 // A member that says nothing for sessionTimeout is taken for dead.
@@ -31,16 +34,24 @@ type member struct {
 	joined bool
 	// changed is signalled after each change of owned.
 	changed chan struct{}
+	notice  *standstill.Notice
 	// stop ends the call of work that runs, and ended is closed at its end; both
 	// are nil before the first.
 	stop  context.CancelFunc
 	ended chan struct{}
 }
 
+func (l *Log) newMember(group string) *member {
+	return &member{log: l, group: group, owned: make(map[int32]bool), changed: make(chan struct{}, 1), notice: standstill.New(standstill.Options{
+		Logger: l.o.Logger, Level: slog.LevelWarn, Stops: "the group is lost, and is joined as soon as the brokers let it", Moves: "the group is joined again",
+		Args: []any{"group", group},
+	})}
+}
+
 // Share shares a topic's partitions by a consumer group. See stream.Balancer.
 // The group's offsets are never used.
 func (l *Log) Share(ctx context.Context, group, topic string, work func(ctx context.Context, partitions []int32) error) error {
-	m := &member{log: l, group: group, owned: make(map[int32]bool), changed: make(chan struct{}, 1)}
+	m := l.newMember(group)
 	client, err := l.newClient(
 		kgo.ConsumerGroup(group),
 		kgo.ConsumeTopics(topic),
@@ -74,10 +85,13 @@ func (l *Log) Share(ctx context.Context, group, topic string, work func(ctx cont
 
 // OnGroupManageError tells of an error after which the client joins again.
 func (m *member) OnGroupManageError(err error) {
-	m.log.o.Logger.Warn("the group is joined again", "group", m.group, "error", m.log.explain("share partitions", err))
+	m.notice.Stands(0, m.log.explain("share partitions", err))
 }
 
+// assigned is told after each time that the group is joined, be there nothing
+// to add.
 func (m *member) assigned(parts []int32) {
+	m.notice.Moves(0)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, p := range parts {

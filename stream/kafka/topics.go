@@ -162,7 +162,7 @@ func (l *Log) ensure(ctx context.Context, spec stream.TopicSpec) (*topic, error)
 		}
 	}
 	if spec.Partitions != 0 && spec.Partitions != t.Partitions {
-		return nil, fmt.Errorf("it has %d partitions, the configuration wants %d; another count would move keys: set stream.partitions to %d, or give the pipeline another name", t.Partitions, spec.Partitions, t.Partitions)
+		return nil, l.otherCount(ctx, t, spec.Partitions)
 	}
 	if err := t.keeps(byAge); err != nil {
 		return nil, err
