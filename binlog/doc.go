@@ -4,8 +4,9 @@
 //
 // What is not understood stops the reader before its position moves: event
 // types are an allow-list, and settings that a session can flip (row image,
-// binlog format, partial JSON, compression) are checked on every event. Changes
-// of JSON documents, which MySQL logs with binlog_row_value_options=PARTIAL_JSON,
+// binlog format, partial JSON, compression) are read of every event. A column
+// that an image lacks is absent and never NULL: its reader decides. Changes of
+// JSON documents, which MySQL logs with binlog_row_value_options=PARTIAL_JSON,
 // are applied to the documents before them.
 //
 // # Parts

@@ -63,7 +63,7 @@ var mariadbTests = []struct {
 	{"Hazard_A27_StopsAtStatementFormat", testStopsAtStatements},
 	{"Hazard_A30_KillsNoConnection", testKillsNothing},
 	{"Hazard_A32_ReadsWithAndWithoutChecksums", testChecksums},
-	{"Hazard_A35_ReadsRowsAboveOnePacket", testMariaLargeRows},
+	{"Hazard_A35_ReadsRowsAboveOnePacket", testLargeRows},
 	{"Hazard_A37_PositionMovesOnFilteredTables", testFilteredTablesMove},
 	{"Hazard_A38_AbsentColumnsAreAbsent", testSmallImages},
 	{"GeneratedColumnsMayBeAbsent", testMariaGenerated},
@@ -72,7 +72,7 @@ var mariadbTests = []struct {
 	{"Hazard_A52_OldRowsKeepTheirShape", testOldShape},
 	{"Hazard_A59_StopsWhereRowsVanish", testStopsWhereRowsVanish},
 	{"StatementsOfMariaDBAlone", testMariaStatements},
-	{"IdleWatermarkComesFromTheServer", testMariaIdle},
+	{"IdleWatermarkComesFromTheServer", testIdle},
 	{"KilledDumpIsRetried", testKilledDump},
 	{"PreflightListsEverything", testMariaPreflight},
 	{"StartsWhereItIsTold", testMariaStarts},
@@ -133,29 +133,6 @@ func testMariaOffsets(s *shared) {
 			s.Fatalf("position %s (%v), want the end of the server's binlog, %s:%s", position, err, status[0], status[1])
 		}
 	}
-}
-
-func testMariaLargeRows(s *shared) {
-	s.sql("CREATE TABLE t (id INT PRIMARY KEY, b LONGTEXT)")
-	// MariaDB has max_allowed_packet=16M; a row may be as large as that.
-	f := s.follow(nil)
-	sizes := []int{1 << 20, 9 << 20, 16_500_000}
-	for i, n := range sizes {
-		s.sql(fmt.Sprintf("INSERT INTO t VALUES (%d, REPEAT('x', %d))", i, n))
-	}
-	f.upTo(s.server)
-	for i, row := range f.rows() {
-		if got, want := strings.Count(row, "x"), sizes[i]; got != want {
-			s.Errorf("row %d has %d characters, want %d", i, got, want)
-		}
-	}
-	if got := len(f.rows()); got != len(sizes) {
-		s.Errorf("%d rows, want %d", got, len(sizes))
-	}
-	f.stop()
-	small := s.follow(nil, func(o *Options, _ *journal) { o.MaxEvent = 1 << 20 })
-	s.sql("INSERT INTO t VALUES (9, REPEAT('x', 2000000))")
-	small.wantStop("larger than the bound of 1048576 bytes", "binlog.0")
 }
 
 func testMariaCompression(s *shared) {
@@ -231,21 +208,6 @@ func testMariaStatements(s *shared) {
 	f = s.follow(nil)
 	s.sql("CREATE OR REPLACE TABLE t (id INT PRIMARY KEY)")
 	f.wantStop("CREATE OR REPLACE TABLE of "+s.db+".t", "accept transaction 0-101-")
-}
-
-func testMariaIdle(s *shared) {
-	s.sql("CREATE TABLE t (id INT PRIMARY KEY)")
-	f := s.follow(nil)
-	s.sql("INSERT INTO t VALUES (1)")
-	f.upTo(s.server)
-	f.await("two watermarks", func(j *journal) bool { return len(j.watermarks) >= 2 })
-	commit, w := f.j.transactions[0].CommitMicros, f.j.watermarks
-	if w[0] < commit-mariadbIdleMargin || w[0] > commit+5e6 || w[1] <= w[0] {
-		s.Errorf("watermarks %v around the commit at %d, want them to rise from two seconds before", w, commit)
-	}
-	if commit%1e6 != 0 {
-		s.Errorf("commit time is %d, want the whole second that the server logs", commit)
-	}
 }
 
 func testMariaPreflight(s *shared) {

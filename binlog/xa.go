@@ -196,10 +196,19 @@ func (l *lexer) xid() string {
 
 // distributed reads what follows XA.
 func (l *lexer) distributed() statement {
-	for words, kind := range map[string]statementKind{"START": startsXA, "BEGIN": startsXA, "END": endsXA, "COMMIT": commitsXA, "ROLLBACK": rollsBackXA} {
-		if l.accept(words) {
-			return statement{kind: kind, verb: "XA", name: l.xid()}
-		}
+	kind := unclassified
+	switch {
+	case l.accept("START", "BEGIN"):
+		kind = startsXA
+	case l.accept("END"):
+		kind = endsXA
+	case l.accept("COMMIT"):
+		kind = commitsXA
+	case l.accept("ROLLBACK"):
+		kind = rollsBackXA
+	}
+	if kind != unclassified {
+		return statement{kind: kind, verb: "XA", name: l.xid()}
 	}
 	return statement{}
 }
