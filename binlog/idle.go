@@ -62,6 +62,12 @@ func (i *idle) watermark(p place) (int64, bool) {
 	return w, true
 }
 
+// Passed reports whether a place in a binlog is at or behind another one, by the
+// numbers of the files. Both must be of one server.
+func Passed(file string, pos uint64, endFile string, endPos uint64) bool {
+	return passed(place{file, pos}, place{endFile, endPos})
+}
+
 // passed reports whether a reader at p has read everything before end.
 func passed(p, end place) bool {
 	if p.file == end.file {

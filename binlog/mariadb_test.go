@@ -217,14 +217,7 @@ func testMariaPreflight(s *shared) {
 		s.server.Exec(s.T, "SET GLOBAL binlog_row_image=FULL", "SET GLOBAL binlog_row_metadata=FULL", "SET GLOBAL binlog_format=ROW")
 	}
 	s.Cleanup(restore)
-	reader := func(user, password string, flavor Flavor) *Reader {
-		r, err := New(Options{Shard: "03", Host: s.server.Host, Port: uint16(s.server.Port), User: user, Password: password, Flavor: flavor})
-		if err != nil {
-			s.Fatal(err)
-		}
-		return r
-	}
-	err := reader("poor", "poor", MariaDB).Preflight(s.Context())
+	err := s.reader("poor", "poor", MariaDB).Preflight(s.Context())
 	var preflight *PreflightError
 	if !errors.As(err, &preflight) {
 		s.Fatalf("preflight says %v, want a list", err)
@@ -239,15 +232,15 @@ func testMariaPreflight(s *shared) {
 		s.Errorf("preflight:\n got %s\nwant %s", got, want)
 	}
 	restore()
-	if err := reader(s.server.ReplUser, s.server.ReplPassword, MariaDB).Preflight(s.Context()); err != nil {
+	if err := s.reader(s.server.ReplUser, s.server.ReplPassword, MariaDB).Preflight(s.Context()); err != nil {
 		s.Errorf("preflight of a good server says %v", err)
 	}
-	err = reader(s.server.ReplUser, s.server.ReplPassword, MySQL).Preflight(s.Context())
+	err = s.reader(s.server.ReplUser, s.server.ReplPassword, MySQL).Preflight(s.Context())
 	if err == nil || !strings.Contains(err.Error(), "give the source type: mariadb") {
 		s.Errorf("preflight of a MariaDB taken for MySQL says %v, want the type", err)
 	}
 	position := []byte(`{"format":1,"flavor":"mariadb","server_uuid":"101","gtid":"0-4711-9","file":"","pos":0}`)
-	err = reader(s.server.ReplUser, s.server.ReplPassword, MariaDB).PreflightFrom(s.Context(), position)
+	err = s.reader(s.server.ReplUser, s.server.ReplPassword, MariaDB).PreflightFrom(s.Context(), position)
 	if err == nil || !strings.Contains(err.Error(), "holds 0-4711-9, which server 101 has never logged") {
 		s.Errorf("preflight from a foreign position says %v, want the transaction", err)
 	}

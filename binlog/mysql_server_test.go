@@ -234,6 +234,16 @@ func testTLS(s *shared) {
 	unknown.wantStop("certificate")
 }
 
+// reader is one of an account, for a preflight.
+func (s *shared) reader(user, password string, flavor Flavor) *Reader {
+	s.Helper()
+	r, err := New(Options{Shard: "03", Host: s.server.Host, Port: uint16(s.server.Port), User: user, Password: password, Flavor: flavor})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return r
+}
+
 func testPreflight(s *shared) {
 	s.server.Exec(s.T, "CREATE USER IF NOT EXISTS poor IDENTIFIED BY 'poor'", "SET GLOBAL binlog_row_image=MINIMAL", "SET GLOBAL binlog_row_metadata=MINIMAL",
 		"SET GLOBAL binlog_format=MIXED", "SET GLOBAL binlog_row_value_options=PARTIAL_JSON")
@@ -245,14 +255,7 @@ func testPreflight(s *shared) {
 		restore()
 		s.server.Exec(s.T, "SET GLOBAL binlog_row_value_options=''")
 	})
-	reader := func(user, password string) *Reader {
-		r, err := New(Options{Shard: "03", Host: s.server.Host, Port: uint16(s.server.Port), User: user, Password: password})
-		if err != nil {
-			s.Fatal(err)
-		}
-		return r
-	}
-	err := reader("poor", "poor").Preflight(s.Context())
+	err := s.reader("poor", "poor", MySQL).Preflight(s.Context())
 	var preflight *PreflightError
 	if !errors.As(err, &preflight) {
 		s.Fatalf("preflight says %v, want a list", err)
@@ -267,11 +270,11 @@ func testPreflight(s *shared) {
 		s.Errorf("preflight:\n got %s\nwant %s", got, want)
 	}
 	restore()
-	if err := reader(s.server.ReplUser, s.server.ReplPassword).Preflight(s.Context()); err != nil {
+	if err := s.reader(s.server.ReplUser, s.server.ReplPassword, MySQL).Preflight(s.Context()); err != nil {
 		s.Errorf("preflight of a good server says %v", err)
 	}
 	position := []byte(`{"format":1,"flavor":"mysql","server_uuid":"x","gtid":"99999999-2222-3333-4444-555555555555:1-7","file":"","pos":0}`)
-	if err := reader(s.server.ReplUser, s.server.ReplPassword).PreflightFrom(s.Context(), position); err == nil || !strings.Contains(err.Error(), "99999999-2222-3333-4444-555555555555:1-7") {
+	if err := s.reader(s.server.ReplUser, s.server.ReplPassword, MySQL).PreflightFrom(s.Context(), position); err == nil || !strings.Contains(err.Error(), "99999999-2222-3333-4444-555555555555:1-7") {
 		s.Errorf("preflight from a foreign position says %v, want the transactions", err)
 	}
 }

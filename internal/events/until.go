@@ -2,7 +2,6 @@ package events
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"tailwater/binlog"
@@ -125,17 +124,5 @@ func (u *until) quiet(position []byte) (bool, error) {
 
 // passed reports whether a place is at or behind the end that was asked for.
 func (u *until) passed(file string, pos uint64) bool {
-	if file == u.file {
-		return pos >= u.pos
-	}
-	return ordinal(file) > ordinal(u.file)
-}
-
-// ordinal is the number of a binlog file, 0 without one.
-func ordinal(file string) uint64 {
-	n, err := strconv.ParseUint(file[strings.LastIndexByte(file, '.')+1:], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
+	return binlog.Passed(file, pos, u.file, u.pos)
 }
