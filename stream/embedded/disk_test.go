@@ -238,17 +238,25 @@ func TestReading_HoldsBackBatchesThatAreNotSynced(t *testing.T) {
 	}
 	p.synced.Store(1)
 	c := &Consumer{}
-	for _, want := range []bool{true, false, false} {
-		rec, ok, err := c.next(r)
-		if ok != want || err != nil {
-			t.Fatalf("got offset %d, %v, %v, want %v", rec.Offset, ok, err, want)
+	take := func() (offset int64, took bool) {
+		ok, err := r.ready()
+		if err != nil || !ok {
+			return 0, false
 		}
-		if ok {
-			r.next = rec.Offset + 1
+		var rec stream.Record
+		if took, err = c.next(r, &rec); err != nil || !took {
+			t.Fatalf("a batch that is ready gave %v, %v", took, err)
+		}
+		r.next = rec.Offset + 1
+		return rec.Offset, true
+	}
+	for _, want := range []bool{true, false, false} {
+		if offset, took := take(); took != want || offset != 0 {
+			t.Fatalf("got offset %d, %v, want 0, %v", offset, took, want)
 		}
 	}
 	p.synced.Store(2)
-	if rec, ok, err := c.next(r); !ok || err != nil || rec.Offset != 1 {
-		t.Errorf("once it is synced: got offset %d, %v, %v, want 1", rec.Offset, ok, err)
+	if offset, took := take(); !took || offset != 1 {
+		t.Errorf("once it is synced: got offset %d, %v, want 1, true", offset, took)
 	}
 }

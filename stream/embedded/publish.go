@@ -20,6 +20,13 @@ const (
 	maxRequest = 4 << 20
 )
 
+// What a request has beside its records, with room to spare: its head, and for
+// each partition lengths and a topic's name.
+const (
+	requestRoom   = 256
+	partitionRoom = 320
+)
+
 func brokerError(code int16) error { return kerr.ErrorForCode(code) }
 
 // writer sends records to the broker: one request at a time, with at most one
@@ -126,6 +133,7 @@ func (w *writer) send(ctx context.Context, size int64) error {
 // fill makes the request of the batches, each topic once.
 func (w *writer) fill() error {
 	now := time.Now().UnixMilli()
+	room := requestRoom
 	w.request.Topics = w.request.Topics[:0]
 	for _, b := range w.order {
 		records, err := b.encode(now)
@@ -134,6 +142,7 @@ func (w *writer) fill() error {
 		}
 		part := kmsg.NewProduceRequestTopicPartition()
 		part.Partition, part.Records = b.tp.Partition, records
+		room += len(records) + partitionRoom
 		at := -1
 		for i := range w.request.Topics {
 			if w.request.Topics[i].Topic == b.tp.Topic {
@@ -148,6 +157,7 @@ func (w *writer) fill() error {
 		}
 		w.request.Topics[at].Partitions = append(w.request.Topics[at].Partitions, part)
 	}
+	w.nc.reserve(room)
 	return nil
 }
 
