@@ -124,6 +124,7 @@ func (c *Consumer) Poll(ctx context.Context) ([]stream.Record, error) {
 		}
 		records, err := c.take()
 		if len(records) > 0 || err != nil {
+			c.rotate()
 			return records, c.remember(err)
 		}
 		fetched, err := c.fetch(ctx)
@@ -161,8 +162,9 @@ func (c *Consumer) take() (out []stream.Record, err error) {
 	}()
 	size := 0
 	for _, r := range c.assigned {
-		for size < c.maxBytes {
-			if ok, err := r.ready(); err != nil || !ok {
+		// Each gives a part, so that no partition runs ahead of the others.
+		for begun := size; size < c.maxBytes && size-begun < maxPartitionFetch; {
+			if ok, err := c.ready(r); err != nil || !ok {
 				if err != nil && len(out) == 0 {
 					return nil, err
 				}
@@ -202,11 +204,22 @@ func (c *Consumer) take() (out []stream.Record, err error) {
 }
 
 // ready reports whether a partition has a record at hand.
-func (r *reading) ready() (bool, error) {
+func (c *Consumer) ready(r *reading) (bool, error) {
 	if len(r.out) > 0 || r.left > 0 {
 		return true, nil
 	}
-	return r.open()
+	if len(r.fetched) > 0 {
+		return r.open()
+	}
+	if r.next < r.p.first.Load() {
+		return false, nil
+	}
+	w := c.log.tail.find(r.p, r.next)
+	if w == nil || w.head.next > r.p.synced.Load() {
+		return false, nil
+	}
+	r.batch, r.left, r.rest = w.head, w.head.count, cursor{b: w.body}
+	return true, nil
 }
 
 // next fills in the next record of a partition that is ready. It reports false
@@ -266,6 +279,14 @@ func (r *reading) open() (bool, error) {
 	return false, nil
 }
 
+// rotate changes the order of the partitions, so that a full answer does not
+// starve the last ones.
+func (c *Consumer) rotate() {
+	if len(c.assigned) > 1 {
+		c.assigned = append(c.assigned[1:], c.assigned[0])
+	}
+}
+
 // fetch asks the broker for every assigned partition that has durable records
 // and none at hand, and reports whether anything came.
 func (c *Consumer) fetch(ctx context.Context) (bool, error) {
@@ -285,8 +306,6 @@ func (c *Consumer) fetch(ctx context.Context) (bool, error) {
 	if len(c.request.Topics) == 0 {
 		return false, nil
 	}
-	// Rotate, so that a full answer does not starve the last ones.
-	c.assigned = append(c.assigned[1:], c.assigned[0])
 	weight := min(int64(c.request.MaxBytes)*2, c.log.o.MemoryBytes)
 	if err := c.log.memory.Acquire(ctx, weight); err != nil {
 		return false, context.Cause(ctx)

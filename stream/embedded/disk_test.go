@@ -114,7 +114,7 @@ func TestConsumer_NeverSeesWhatIsNotSynced(t *testing.T) {
 	if err := func() error {
 		defer one.topics.mu.Unlock()
 		defer one.topics.change.Unlock()
-		if err := w.fill(); err != nil {
+		if err := w.fill(1); err != nil {
 			return err
 		}
 		if err := w.nc.do(t.Context(), w.request, w.reply); err != nil {
@@ -237,9 +237,9 @@ func TestReading_HoldsBackBatchesThatAreNotSynced(t *testing.T) {
 		r.fetched = append(r.fetched, raw...)
 	}
 	p.synced.Store(1)
-	c := &Consumer{}
+	c := &Consumer{log: &Log{tail: newTail(0)}}
 	take := func() (offset int64, took bool) {
-		ok, err := r.ready()
+		ok, err := c.ready(r)
 		if err != nil || !ok {
 			return 0, false
 		}

@@ -118,7 +118,8 @@ func (w *writer) send(ctx context.Context, size int64) error {
 		return fmt.Errorf("wait for memory: %w", context.Cause(ctx))
 	}
 	defer w.log.memory.Release(weight)
-	if err := w.fill(); err != nil {
+	now := time.Now().UnixMilli()
+	if err := w.fill(now); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, w.log.o.Timeout, fmt.Errorf("no answer within %s", w.log.o.Timeout))
@@ -127,16 +128,15 @@ func (w *writer) send(ctx context.Context, size int64) error {
 	if err := w.nc.do(ctx, w.request, w.reply); err != nil {
 		return err
 	}
-	return w.acknowledge()
+	return w.acknowledge(now)
 }
 
-// fill makes the request of the batches, each topic once.
-func (w *writer) fill() error {
-	now := time.Now().UnixMilli()
+// fill makes the request of the batches, each topic once. Their time is millis.
+func (w *writer) fill(millis int64) error {
 	room := requestRoom
 	w.request.Topics = w.request.Topics[:0]
 	for _, b := range w.order {
-		records, err := b.encode(now)
+		records, err := b.encode(millis)
 		if err != nil {
 			return err
 		}
@@ -162,7 +162,7 @@ func (w *writer) fill() error {
 }
 
 // acknowledge reads the answer: every batch of the request must be in it.
-func (w *writer) acknowledge() error {
+func (w *writer) acknowledge(millis int64) error {
 	answered := 0
 	for _, t := range w.reply.Topics {
 		for _, a := range t.Partitions {
@@ -183,6 +183,7 @@ func (w *writer) acknowledge() error {
 				s.base = unseen
 			}
 			w.acked[p] = s
+			w.log.tail.add(p, a.BaseOffset, millis, b)
 			answered++
 		}
 	}
