@@ -6,45 +6,6 @@ import (
 	"unicode/utf8"
 )
 
-const hexDigits = "0123456789abcdef"
-
-// AppendQuote appends s as a JSON string (RFC 8259). Only quotes, backslashes
-// and controls are escaped; bytes that are not UTF-8 become U+FFFD, for JSON
-// text must be UTF-8.
-func AppendQuote(dst, s []byte) []byte {
-	if !utf8.Valid(s) {
-		s = []byte(string([]rune(string(s))))
-	}
-	dst = append(dst, '"')
-	for start := 0; ; {
-		end := cleanRun(s, start)
-		dst = append(dst, s[start:end]...)
-		if end == len(s) {
-			return append(dst, '"')
-		}
-		dst = appendEscape(dst, s[end])
-		start = end + 1
-	}
-}
-
-func appendEscape(dst []byte, c byte) []byte {
-	switch c {
-	case '"', '\\':
-		return append(dst, '\\', c)
-	case '\n':
-		return append(dst, '\\', 'n')
-	case '\r':
-		return append(dst, '\\', 'r')
-	case '\t':
-		return append(dst, '\\', 't')
-	case '\b':
-		return append(dst, '\\', 'b')
-	case '\f':
-		return append(dst, '\\', 'f')
-	}
-	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-}
-
 // AppendUnquote appends the text of a JSON string, given with its quotes. As
 // in encoding/json, a surrogate without its other half and bytes that are not
 // UTF-8 become U+FFFD. On an error dst is returned as it was.

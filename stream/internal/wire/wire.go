@@ -19,8 +19,8 @@ import (
 	"unsafe"
 
 	"tailwater/change"
+	"tailwater/internal/jsontext"
 	"tailwater/stream"
-	"tailwater/stream/codec"
 )
 
 // The names of the headers.
@@ -102,7 +102,7 @@ func AppendID(dst []byte, r *stream.Record) []byte {
 // AppendHeartbeat appends the JSON value of a heartbeat.
 func AppendHeartbeat(dst []byte, r *stream.Record) []byte {
 	dst = append(dst, `{"_op":"h","_shard":`...)
-	dst = codec.AppendQuote(dst, []byte(r.Shard))
+	dst = jsontext.AppendQuoted(dst, []byte(r.Shard))
 	dst = append(dst, `,"_ts_us":`...)
 	dst = strconv.AppendInt(dst, r.Watermark, 10)
 	dst = append(dst, `,"_lsn":"`...)
