@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"tailwater/change"
+	"tailwater/internal/envelope"
 	"tailwater/internal/expr"
 )
 
@@ -31,6 +32,9 @@ type Plan struct {
 	// head, names and print are the texts between the metadata that changes.
 	head, names, print []byte
 	gtid, old          bool
+	// envelope writes the events of another form; nil is the flat one.
+	envelope envelope.Renderer
+	event    envelope.Event
 
 	before, after image
 	// out holds the values of the events of one change.
@@ -51,6 +55,9 @@ func (m *image) cell(i int) []byte {
 	}
 	return m.buf[m.ends[i-1]:m.ends[i]]
 }
+
+// Cell is cell for who writes the image in another form.
+func (m *image) Cell(i int) []byte { return m.cell(i) }
 
 // maxParts is how many events one change may become: LSN.Part has 16 bits.
 const maxParts = 1<<16 - 1
@@ -255,6 +262,9 @@ func (p *Plan) emit(c *Change, op change.Op, m *image, emit func(Event) error) e
 	lsn := c.LSN
 	lsn.Part = uint16(p.parts)
 	p.parts++
+	if p.envelope != nil {
+		return p.emitAs(c, op, lsn, m, emit)
+	}
 	start := len(p.out)
 	out := append(p.out, `{"_op":"`...)
 	out = append(out, byte(op))
@@ -276,6 +286,30 @@ func (p *Plan) emit(c *Change, op change.Op, m *image, emit func(Event) error) e
 	}
 	p.out = append(out, '}')
 	return emit(Event{Op: op, LSN: lsn, Key: m.key, Value: p.out[start:]})
+}
+
+// emitAs is emit in another form. Value and key stand behind each other in out.
+func (p *Plan) emitAs(c *Change, op change.Op, lsn change.LSN, m *image, emit func(Event) error) error {
+	p.event = envelope.Event{
+		Op: op, Commit: c.TSMicros, Read: c.ReadMicros, TxID: c.GTID, File: c.File, Pos: c.Pos, Row: lsn.Row, Server: c.Server,
+	}
+	if op == change.Update || op == change.Delete {
+		p.event.Before = &p.before
+	}
+	if op != change.Delete {
+		p.event.After = m
+	}
+	start := len(p.out)
+	out, err := p.envelope.Append(p.out, &p.event)
+	end := len(out)
+	if err == nil {
+		out, err = p.envelope.AppendKey(out, m)
+	}
+	if err != nil {
+		return fmt.Errorf("view %s, key %s: %w", p.view, m.key, err)
+	}
+	p.out = out
+	return emit(Event{Op: op, LSN: lsn, Key: out[end:len(out):len(out)], Value: out[start:end:end]})
 }
 
 // appendOld appends _old: the columns whose text changed, as they were.
