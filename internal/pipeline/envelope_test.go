@@ -1,15 +1,18 @@
 package pipeline_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"tailwater/change"
 	"tailwater/internal/envelope"
 	"tailwater/internal/status"
+	"tailwater/internal/testenv"
 	"tailwater/stream"
 )
 
@@ -171,6 +174,49 @@ func TestPipeline_EveryEnvelopeHasTheSameEventsAcrossACrash(t *testing.T) {
 		got := foldTopic(t, r.pipe.Log(), kind, "tw.shop."+name)
 		if !maps.Equal(got.rows, want.rows) || !maps.Equal(got.ops, want.ops) {
 			t.Errorf("%s: got %d rows of %v, want the %d rows of %v", kind, len(got.rows), got.ops, len(want.rows), want.ops)
+		}
+	}
+}
+
+// Other people's clients read the topics: kcat gets the records from the
+// embedded stream, and Flink makes rows of them; heartbeats and fences are
+// nothing to it.
+func TestPipeline_FlinkReadsTheTopics(t *testing.T) {
+	r := newShop(t, 2, 200)
+	r.edit = func(text string) string {
+		return strings.Replace(text, "  orders: { from: orders }\n", `  orders: { from: orders }
+  d: { from: orders, envelope: debezium, select: { shard: shard, "*": "*" } }
+  m: { from: orders, envelope: maxwell, select: { shard: shard, "*": "*" } }
+  c: { from: orders, envelope: canal, select: { shard: shard, "*": "*" } }
+`, 1)
+	}
+	r.start()
+	r.write(time.Second)
+	r.caughtUp()
+	r.await("sent a heartbeat", func(status.Snapshot) bool {
+		return foldTopic(t, r.pipe.Log(), envelope.Canal, "tw.shop.c").beats > 0
+	})
+	want := foldTopic(t, r.pipe.Log(), envelope.Flat, "tw.shop.orders").rows
+	for name, format := range map[string]string{"d": "debezium", "m": "maxwell", "c": "canal"} {
+		values := testenv.Kcat(t, "-b", r.pipe.StreamAddr(), "-C", "-t", "tw.shop."+name, "-o", "beginning", "-e", "-q", "-f", "%s\n")
+		if !bytes.Contains(values, []byte("\n\n")) {
+			t.Errorf("%s: no record has a null value: heartbeats were not read", format)
+		}
+		got := map[string]string{}
+		for _, line := range testenv.FlinkRead(t, format, "`shard` STRING, id BIGINT, city STRING, coupon STRING", values) {
+			kind, row, _ := strings.Cut(line, " ")
+			cells := strings.SplitN(row, "|", 3)
+			if len(cells) != 3 {
+				t.Fatalf("%s: Flink made %q", format, line)
+			}
+			if key := cells[0] + "/" + cells[1]; kind == "+I" || kind == "+U" {
+				got[key] = strings.ReplaceAll(cells[2], "null", "<nil>")
+			} else {
+				delete(got, key)
+			}
+		}
+		if len(want) < 50 || !maps.Equal(got, want) {
+			t.Errorf("%s: Flink has %d rows, want the %d of the flat topic", format, len(got), len(want))
 		}
 	}
 }

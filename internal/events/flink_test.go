@@ -1,0 +1,87 @@
+package events
+
+import (
+	"encoding/hex"
+	"maps"
+	"math/big"
+	"slices"
+	"strings"
+	"testing"
+
+	"tailwater/internal/envelope"
+	"tailwater/internal/testenv"
+)
+
+// flinkFold applies the rows that Flink makes, by their first column.
+func flinkFold(t *testing.T, lines []string) map[string]string {
+	t.Helper()
+	rows := map[string]string{}
+	for _, line := range lines {
+		kind, row, ok := strings.Cut(line, " ")
+		id, _, _ := strings.Cut(row, "|")
+		switch {
+		case ok && (kind == "+I" || kind == "+U"):
+			rows[id] = row
+		case ok && (kind == "-D" || kind == "-U"):
+			if rows[id] != row {
+				t.Errorf("%s takes back what is not there: %q", line, rows[id])
+			}
+			delete(rows, id)
+		default:
+			t.Fatalf("Flink made %q of the lines", line)
+		}
+	}
+	return rows
+}
+
+// unscaled is the number in the bytes of a Debezium decimal.
+func unscaled(t *testing.T, text string) string {
+	t.Helper()
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw) == 0 {
+		t.Fatalf("%q is no decimal: %v", text, err)
+	}
+	n := new(big.Int).SetBytes(raw)
+	if raw[0] >= 0x80 {
+		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(raw))))
+	}
+	return n.String()
+}
+
+// What Flink makes of a server's past is what SELECT says, in every form.
+func TestRealMySQL_FlinkReadsEveryEnvelope(t *testing.T) {
+	s := testenv.MySQL(t, 1)[0]
+	prepare(t, s)
+	s.Exec(t, "INSERT INTO shop.orders (id,status,amount,note,at,small) VALUES (50,'paid',9999999999.99,'a b é','1969-12-31 23:59:59.999',-128)",
+		"UPDATE shop.orders SET amount=-128, at='2026-11-20 10:10:10.5' WHERE id=50")
+	for kind, c := range map[envelope.Kind]struct{ columns, query string }{
+		envelope.Debezium: {"id DECIMAL(20,0), status STRING, amount BYTES, note STRING, `at` BIGINT, small INT, f DOUBLE",
+			"SELECT id, status, CAST(amount*100 AS SIGNED), note, CAST(TIMESTAMPDIFF(MICROSECOND,'1970-01-01',at)/1000 AS SIGNED), small, f FROM shop.orders"},
+		envelope.Maxwell: {"id DECIMAL(20,0), status STRING, amount DECIMAL(12,2), note STRING, `at` STRING, small INT, f DOUBLE",
+			"SELECT id, status, amount, note, at, small, f FROM shop.orders"},
+		envelope.Canal: {"id DECIMAL(20,0), status INT, amount DECIMAL(12,2), note STRING, `at` STRING, small INT, f DOUBLE",
+			"SELECT id, status+0, amount, note, at, small, f FROM shop.orders"},
+	} {
+		got := runOn(t, s, func(o *Options) { o.Envelope, o.Tables = kind, []string{"shop.orders"} })
+		if got.err != nil || len(got.lines) < 8 {
+			t.Fatalf("%s: got %d lines and %v", kind, len(got.lines), got.err)
+		}
+		rows := flinkFold(t, testenv.FlinkRead(t, string(kind), c.columns, []byte(strings.Join(got.lines, "\n"))))
+		for id, row := range rows {
+			if cells := strings.Split(row, "|"); kind == envelope.Debezium && cells[2] != "null" {
+				cells[2] = unscaled(t, cells[2])
+				rows[id] = strings.Join(cells, "|")
+			}
+		}
+		want := map[string]string{}
+		for _, row := range s.Query(t, c.query) {
+			for i := range row {
+				row[i] = strings.NewReplacer("NULL", "null", "1e+100", "1.0E100").Replace(row[i])
+			}
+			want[row[0]] = strings.Join(row, "|")
+		}
+		if !maps.Equal(rows, want) {
+			t.Errorf("%s: Flink has\n%s\nand SELECT says\n%s", kind, strings.Join(slices.Sorted(maps.Values(rows)), "\n"), strings.Join(slices.Sorted(maps.Values(want)), "\n"))
+		}
+	}
+}
