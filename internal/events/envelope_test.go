@@ -37,11 +37,11 @@ func like(line, want string) bool {
 }
 
 func TestRun_LinesInTheFormsOfOtherSystems(t *testing.T) {
-	r := newRig(t, primary.Options{})
+	r := newRig(t, primary.Options{ServerID: 4711})
 	insert, update, remove := r.changes()
 	number := func(gtid string) string { return gtid[strings.LastIndexByte(gtid, ':')+1:] }
 	debezium := func(images, gtid string, row int, op string) string {
-		return fmt.Sprintf(`{%s,"source":{"version":"tailwater","connector":"mysql","name":"a","ts_ms":#,"snapshot":"false","db":"shop","sequence":null,"ts_us":#,"ts_ns":#,"table":"things","server_id":#,"gtid":%q,"file":"binlog.#","pos":#,"row":%d,"thread":null,"query":null},"transaction":null,"op":%q,"ts_ms":#,"ts_us":#,"ts_ns":#}`,
+		return fmt.Sprintf(`{%s,"source":{"version":"tailwater","connector":"mysql","name":"a","ts_ms":#,"snapshot":"false","db":"shop","sequence":null,"ts_us":#,"ts_ns":#,"table":"things","server_id":4711,"gtid":%q,"file":"binlog.#","pos":#,"row":%d,"thread":null,"query":null},"transaction":null,"op":%q,"ts_ms":#,"ts_us":#,"ts_ns":#}`,
 			images, gtid, row, op)
 	}
 	maxwell := func(kind, gtid, rest string) string {

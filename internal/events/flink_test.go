@@ -2,6 +2,7 @@ package events
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"maps"
 	"math/big"
 	"slices"
@@ -83,5 +84,33 @@ func TestRealMySQL_FlinkReadsEveryEnvelope(t *testing.T) {
 		if !maps.Equal(rows, want) {
 			t.Errorf("%s: Flink has\n%s\nand SELECT says\n%s", kind, strings.Join(slices.Sorted(maps.Values(rows)), "\n"), strings.Join(slices.Sorted(maps.Values(want)), "\n"))
 		}
+	}
+}
+
+// The types that Canal's messages declare are those that the server shows.
+func TestRealMySQL_CanalDeclaresTheColumnsTypes(t *testing.T) {
+	s := testenv.MySQL(t, 1)[0]
+	s.Exec(t, "CREATE DATABASE shop", `CREATE TABLE shop.kinds (a TINYINT PRIMARY KEY, b TINYINT UNSIGNED, c SMALLINT, d MEDIUMINT UNSIGNED, e INT, f BIGINT UNSIGNED,
+		g DECIMAL(30,10), h FLOAT, i DOUBLE, j BIT(3), k YEAR, l DATE, m DATETIME, n DATETIME(6), o TIMESTAMP(3) NULL, p TIME(2),
+		q CHAR(7) CHARACTER SET utf8mb4, r VARCHAR(300) CHARACTER SET utf8mb4, s VARCHAR(9) CHARACTER SET gbk, t CHAR(3) CHARACTER SET latin1,
+		u TINYTEXT, v TEXT, w MEDIUMTEXT, x LONGTEXT, y BINARY(5), z VARBINARY(500), aa TINYBLOB, ab BLOB, ac MEDIUMBLOB, ad LONGBLOB,
+		ae ENUM('it''s','b,c'), af SET('x','y'), ag JSON, ah CHAR(5) CHARACTER SET ucs2, ai CHAR(200) CHARACTER SET utf8mb4)`,
+		"INSERT INTO shop.kinds (a) VALUES (1)")
+	got := runOn(t, s, func(o *Options) { o.Envelope = envelope.Canal })
+	if got.err != nil || len(got.lines) != 1 {
+		t.Fatalf("got %q and %v, want one line", got.lines, got.err)
+	}
+	var m struct{ MySQLType map[string]string }
+	if err := json.Unmarshal([]byte(got.lines[0]), &m); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range s.Query(t, "SELECT COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS WHERE TABLE_NAME='kinds'") {
+		if m.MySQLType[row[0]] != row[1] {
+			t.Errorf("column %s: got %q, and the server shows %q", row[0], m.MySQLType[row[0]], row[1])
+		}
+		delete(m.MySQLType, row[0])
+	}
+	if len(m.MySQLType) != 0 {
+		t.Errorf("the table has no columns %v", m.MySQLType)
 	}
 }
