@@ -196,6 +196,10 @@ func TestPipeline_FlinkReadsTheTopics(t *testing.T) {
 	r.await("sent a heartbeat", func(status.Snapshot) bool {
 		return foldTopic(t, r.pipe.Log(), envelope.Canal, "tw.shop.c").beats > 0
 	})
+	r.stop()
+	if err := <-r.done; err != nil {
+		t.Fatal(err)
+	}
 	want := foldTopic(t, r.pipe.Log(), envelope.Flat, "tw.shop.orders").rows
 	for name, format := range map[string]string{"d": "debezium", "m": "maxwell", "c": "canal"} {
 		values := testenv.Kcat(t, "-b", r.pipe.StreamAddr(), "-C", "-t", "tw.shop."+name, "-o", "beginning", "-e", "-q", "-f", "%s\n")

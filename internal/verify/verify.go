@@ -209,7 +209,9 @@ func (v *verifier) compareRows(ctx context.Context) (err error) {
 	}
 	for i := range v.cfg.Views {
 		if def := &v.cfg.Views[i]; !def.Envelope.IsFlat() {
-			v.findings.note("view %s was not compared: its events have the form of %s", def.Name, def.Envelope)
+			if err := v.checkForeign(ctx, def); err != nil {
+				return err
+			}
 			continue
 		}
 		r, err := v.newRows(ctx, &v.cfg.Views[i], servers)
