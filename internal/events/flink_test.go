@@ -49,9 +49,18 @@ func unscaled(t *testing.T, text string) string {
 	return n.String()
 }
 
-// What Flink makes of a server's past is what SELECT says, in every form.
 func TestRealMySQL_FlinkReadsEveryEnvelope(t *testing.T) {
-	s := testenv.MySQL(t, 1)[0]
+	flinkReads(t, testenv.MySQL(t, 1)[0])
+}
+
+func TestRealMariaDB_FlinkReadsEveryEnvelope(t *testing.T) {
+	flinkReads(t, testenv.MariaDBs(t, "11.8", 1)[0])
+}
+
+// flinkReads fails unless what Flink makes of a server's past is what SELECT
+// says, in every form.
+func flinkReads(t *testing.T, s *testenv.Server) {
+	t.Helper()
 	prepare(t, s)
 	s.Exec(t, "INSERT INTO shop.orders (id,status,amount,note,at,small) VALUES (50,'paid',9999999999.99,'a b é','1969-12-31 23:59:59.999',-128)",
 		"UPDATE shop.orders SET amount=-128, at='2026-11-20 10:10:10.5' WHERE id=50")
@@ -64,6 +73,9 @@ func TestRealMySQL_FlinkReadsEveryEnvelope(t *testing.T) {
 			"SELECT id, status+0, amount, note, at, small, f FROM shop.orders"},
 	} {
 		got := runOn(t, s, func(o *Options) { o.Envelope, o.Tables = kind, []string{"shop.orders"} })
+		if kind == envelope.Debezium && !strings.Contains(got.lines[0], `"connector":"`+s.Kind+`"`) {
+			t.Errorf("got %s, want the connector %s", got.lines[0], s.Kind)
+		}
 		if got.err != nil || len(got.lines) < 8 {
 			t.Fatalf("%s: got %d lines and %v", kind, len(got.lines), got.err)
 		}
