@@ -16,7 +16,6 @@ import (
 const (
 	defaultPoll       = 1 << 20
 	maxPartitionFetch = 128 << 10
-	minExpect         = 16
 )
 
 // Consumer reads durable records. See stream.Consumer.
@@ -34,8 +33,8 @@ type Consumer struct {
 	failed   error
 	request  *kmsg.FetchRequest
 	reply    *kmsg.FetchResponse
-	// expect is how many records the next poll may bring.
-	expect int
+	// out is what the last poll returned.
+	out    []stream.Record
 	closed bool
 }
 
@@ -123,9 +122,12 @@ func (c *Consumer) Poll(ctx context.Context) ([]stream.Record, error) {
 			return nil, context.Cause(ctx)
 		}
 		records, err := c.take()
-		if len(records) > 0 || err != nil {
+		if err != nil {
+			return nil, c.remember(err)
+		}
+		if len(records) > 0 {
 			c.rotate()
-			return records, c.remember(err)
+			return records, nil
 		}
 		fetched, err := c.fetch(ctx)
 		if err != nil {
@@ -155,26 +157,20 @@ func (c *Consumer) remember(err error) error {
 // take hands out what was fetched, up to the bound. Records are built where
 // they stay, for they are large to copy.
 func (c *Consumer) take() (out []stream.Record, err error) {
-	defer func() {
-		if len(out) > 0 {
-			c.expect = len(out) + len(out)/8
-		}
-	}()
+	out = c.out[:0]
+	defer func() { c.out = out }()
 	size := 0
 	for _, r := range c.assigned {
 		// Each gives a part, so that no partition runs ahead of the others.
 		for begun := size; size < c.maxBytes && size-begun < maxPartitionFetch; {
 			if ok, err := c.ready(r); err != nil || !ok {
 				if err != nil && len(out) == 0 {
-					return nil, err
+					return out, err
 				}
 				if err != nil {
 					return out, nil // what came before it is good; the error comes again
 				}
 				break
-			}
-			if out == nil {
-				out = make([]stream.Record, 0, max(minExpect, c.expect))
 			}
 			out = append(out, stream.Record{})
 			rec := &out[len(out)-1]
@@ -186,7 +182,7 @@ func (c *Consumer) take() (out []stream.Record, err error) {
 				if len(out) > 0 {
 					return out, nil
 				}
-				return nil, err
+				return out, err
 			}
 			if !took {
 				continue
