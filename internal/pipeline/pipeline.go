@@ -130,7 +130,7 @@ func (p *Pipeline) openTopics(ctx context.Context) error {
 			return p.streamError(ctx, fmt.Errorf("topic of view %s: %w", v.Name, err))
 		}
 		p.topics[v.Name] = topic
-		p.targets = append(p.targets, &target{view: v.Name, topic: topic.Name, partitions: topic.Partitions})
+		p.targets = append(p.targets, &target{view: v.Name, topic: topic.Name, partitions: topic.Partitions, foreign: !v.Envelope.IsFlat()})
 	}
 	return nil
 }
