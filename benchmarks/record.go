@@ -76,15 +76,14 @@ func recordings(ctx context.Context, s *settings, letters string, rows map[strin
 			out = append(out, r)
 			continue
 		}
-		if free, where, err := leastFree(s.cache, os.TempDir()); err != nil {
+		ok, err := room(s, f)
+		if err != nil {
 			return nil, err
-		} else if !s.quick && free < f.disk {
-			fmt.Fprintf(s.log, "fixture %s is left out: it needs %.1f GiB of disk while it is recorded, %s has %.1f GiB free\n",
-				f.name, gib(f.disk), where, gib(free))
+		}
+		if !ok {
 			continue
 		}
 		fmt.Fprintf(s.log, "recording fixture %s: %d rows\n", f.name, r.inserted)
-		var err error
 		if server == nil {
 			if server, err = startMySQL(ctx); err != nil {
 				return nil, err
@@ -99,6 +98,17 @@ func recordings(ctx context.Context, s *settings, letters string, rows map[strin
 		return nil, fmt.Errorf("of the fixtures %s there is none", letters)
 	}
 	return out, nil
+}
+
+// room reports whether the disk has room for a fixture, and tells the log when it
+// has not.
+func room(s *settings, f *fixture) (bool, error) {
+	free, where, err := leastFree(s.cache, os.TempDir())
+	if err != nil || s.quick || free >= f.disk {
+		return err == nil, err
+	}
+	fmt.Fprintf(s.log, "fixture %s is left out: it needs %.1f GiB of disk while it is recorded, and %s has %.1f GiB free\n", f.name, gib(f.disk), where, gib(free))
+	return false, nil
 }
 
 // gib is a number of bytes in GiB.

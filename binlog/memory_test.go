@@ -12,9 +12,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"tailwater/binlog/primary"
 	"tailwater/binlog/primary/encode"
+	"tailwater/internal/testenv"
 )
 
 // followVariable makes the test binary a process that follows one server until
@@ -108,15 +110,16 @@ func highWater() int64 {
 	return kb << 10
 }
 
-// weigh follows s in a process of its own, whose memory is the reader's alone.
-func (s *source) weigh() weighed {
-	s.t.Helper()
-	o := s.options()
-	options, err := json.Marshal(map[string]any{"Shard": o.Shard, "Host": o.Host, "Port": o.Port, "User": o.User, "ReadTimeout": o.ReadTimeout})
+// weigh follows a server in a process of its own, whose memory is the reader's
+// alone. What o says of functions is left out.
+func weigh(t *testing.T, o Options) weighed {
+	t.Helper()
+	options, err := json.Marshal(map[string]any{"Shard": o.Shard, "Flavor": o.Flavor, "Host": o.Host, "Port": o.Port,
+		"User": o.User, "Password": o.Password, "ReadTimeout": o.ReadTimeout})
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(s.t.Context(), os.Args[0])
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), followVariable+"="+string(options))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -125,7 +128,7 @@ func (s *source) weigh() weighed {
 		err = json.Unmarshal(out, &w)
 	}
 	if err != nil {
-		s.t.Fatalf("follow in a process of its own: %v", err)
+		t.Fatalf("follow in a process of its own: %v", err)
 	}
 	return w
 }
@@ -160,7 +163,7 @@ func TestHazard_A34_A40_MemoryDoesNotDependOnTheTransactionsSize(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w := s.weigh()
+			w := weigh(t, s.options())
 			t.Logf("%d MiB of rows in %d MiB of log: runtime %d MiB, resident %d MiB", test.mib, (done.End-done.Pos)/mib, w.Runtime/mib, w.RSS/mib)
 			if w.Rows != rows || w.Bytes < int64(rows)*1014 {
 				t.Errorf("%d rows of %d bytes, want %d", w.Rows, w.Bytes, rows)
@@ -173,6 +176,27 @@ func TestHazard_A34_A40_MemoryDoesNotDependOnTheTransactionsSize(t *testing.T) {
 			}
 			if os.Getenv(nightlyVariable) != "" && w.RSS > int64(bound) {
 				t.Errorf("%d bytes resident, want at most %d", w.RSS, bound)
+			}
+		})
+	}
+}
+
+// MariaDB compresses each event by itself, never a transaction.
+func TestHazard_A34_MemoryOfMariaDBsTransactions(t *testing.T) {
+	const rows, bound = 80_000, 60 << 20
+	s := testenv.MariaDB(t)
+	s.Exec(t, "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY, s TEXT)")
+	for _, compress := range []string{"OFF", "ON"} {
+		t.Run("log_bin_compress="+compress, func(t *testing.T) {
+			s.Exec(t, "TRUNCATE d.t", "RESET MASTER", "SET GLOBAL log_bin_compress="+compress,
+				fmt.Sprintf("INSERT INTO d.t SELECT seq, REPEAT(SHA2(seq, 512), 8) FROM d.seq_0_to_%d", rows-1))
+			w := weigh(t, Options{Shard: "00", Flavor: MariaDB, Host: s.Host, Port: uint16(s.Port), User: s.User, Password: s.Password, ReadTimeout: 20 * time.Second})
+			t.Logf("%d MiB of rows: runtime %d MiB, resident %d MiB", w.Bytes>>20, w.Runtime>>20, w.RSS>>20)
+			if w.Rows != rows || w.Bytes < rows*1024 {
+				t.Errorf("%d rows of %d bytes, want %d", w.Rows, w.Bytes, rows)
+			}
+			if w.Runtime > bound {
+				t.Errorf("the runtime has taken %d bytes, want at most %d", w.Runtime, bound)
 			}
 		})
 	}
