@@ -141,6 +141,10 @@ func (c *contest) run(ctx context.Context) error {
 				r := ratioOf(laps[1], laps[i+2])
 				fmt.Fprintf(c.settings.log, "%s: void: %.2f times %s [%.2f, %.2f]\n", c.name(), r.median, a.name, r.low, r.high)
 			}
+			// A neighbour takes time from an arm, and no memory.
+			for i, a := range c.group.arms {
+				fmt.Fprintf(c.settings.log, "%s: void, but for the memory of %s: %.1f MB\n", c.name(), a.name, peak(laps[i+1]))
+			}
 			continue
 		}
 		c.report(laps, digests, off)
