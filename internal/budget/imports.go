@@ -48,7 +48,6 @@ var libraries = []struct {
 }{
 	{"github.com/go-mysql-org/go-mysql", []string{"binlog", "benchmarks"}, false},
 	{"github.com/twmb/franz-go", []string{"stream", "internal/testenv", "benchmarks"}, false},
-	{"github.com/pierrec/lz4", []string{"stream"}, false},
 	{"github.com/redis/go-redis", []string{"sinks/redis", "internal/verify", "internal/demo", "benchmarks"}, true},
 	{"github.com/alicebob/miniredis", []string{"sinks/redis"}, true},
 	{"github.com/parquet-go/parquet-go", []string{"sinks/parquet", "internal/verify", "internal/demo", "benchmarks"}, false},
