@@ -63,8 +63,11 @@ type machine struct {
 	// ended is true once its last event came.
 	inPayload, ended bool
 	payload          *payloadReader
-	xa               xaTransactions
-	zip              unzipper
+	// over reports whether the reader was told to end, which a compressed
+	// transaction of gigabytes asks between its events; nil is never.
+	over func() bool
+	xa   xaTransactions
+	zip  unzipper
 
 	tables tables
 	row    RowChange
@@ -91,7 +94,7 @@ func newMachine(o Options, lowerNames bool, position *Position, h Handler) *mach
 		o: o, h: h, lowerNames: lowerNames, position: *position,
 		file: position.File, end: position.Pos,
 		accepted: make(map[string]bool, len(o.Accepted)),
-		payload:  newPayloadReader(o.MaxPayload),
+		payload:  newPayloadReader(o.MaxPayload, o.MaxEvent),
 	}
 	for _, id := range o.Accepted {
 		m.accepted[id] = true

@@ -112,7 +112,7 @@ func (o *Options) reader(position binlog.PositionMode, follows binlog.Filter) (b
 	out := binlog.Options{
 		Shard: o.Shard.ID, User: o.Shard.User, Password: o.Shard.Password.Reveal(), ServerID: o.ServerID,
 		Flavor: binlog.Flavor(o.Source.Type), Position: position, Start: o.Start, Heartbeat: o.Source.Heartbeat.Every,
-		ReadTimeout: o.Source.ReadTimeout, ConnectTimeout: o.Source.Timeout, MaxPayload: o.MaxTransaction,
+		ReadTimeout: o.Source.ReadTimeout, ConnectTimeout: o.Source.Timeout, MaxHeld: o.MaxTransaction,
 		Accepted: o.Accept, Filter: follows,
 	}
 	if o.Shard.Network == "unix" {
