@@ -77,20 +77,6 @@ func TestJSONB_DatesAndTimesHaveTheirSQLText(t *testing.T) {
 	}
 }
 
-func TestHazard_A78_JSONTextIsTheServers(t *testing.T) {
-	m, events := recorded(t, "mysql.txt", "json_")
-	images := (&rowEvents{tableMap: m.body, events: events}).images(t)["c after"]
-	for id, want := range map[int]string{
-		14: "1.0", 15: "-0.0", 16: "1e308", 17: "1e15", 18: "1e16",
-		24: `{"": 3, "a": 2, "b": 1, "aa": [1, 2.5, {"x": null}]}`,
-		25: `{"d": 1.10, "n": -1.500000000000000000000000000000, "t": "00:00:00.000000", "x": 1.0}`,
-	} {
-		if got := images[id]; got != want {
-			t.Errorf("document %d: got %s, want %s", id, got, want)
-		}
-	}
-}
-
 func TestHazard_A79_AnEmptyDocumentIsAnErrorNotNull(t *testing.T) {
 	if got, err := renderJSONB(""); !errors.Is(err, errJSONEmpty) {
 		t.Errorf("got %s, %v, want errJSONEmpty", got, err)
