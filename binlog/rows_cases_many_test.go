@@ -25,7 +25,23 @@ func manyTables() []matrixTable {
 	add("fractions", everyFraction())
 	add("strings", everyLength())
 	add("numbers", anyNumbers())
-	return append(out, computedTables()...)
+	return append(append(out, computedTables()...), shuffledTables()...)
+}
+
+// shuffledTables are wide tables in which all types stand side by side, in
+// several orders: what is counted by kind of column must be counted as the
+// server does.
+func shuffledTables() []matrixTable {
+	var out []matrixTable
+	r := rand.New(rand.NewPCG(44, 45))
+	for order := range 3 {
+		columns := allColumns()
+		r.Shuffle(len(columns), func(i, j int) { columns[i], columns[j] = columns[j], columns[i] })
+		for i, part := 0, 0; i < len(columns); i, part = i+24, part+1 {
+			out = append(out, matrixTable{name: fmt.Sprintf("shuffled%d_%d", order, part), columns: columns[i:min(i+24, len(columns))]})
+		}
+	}
+	return out
 }
 
 func everyBit() []sqlColumn {

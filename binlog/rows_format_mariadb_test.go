@@ -18,7 +18,7 @@ var mariadbFormats = map[string]func(*testing.T, *logSession){
 
 func mariaA42(t *testing.T, s *logSession) {
 	events := s.logged(t, "CREATE TABLE t (id INT PRIMARY KEY, a TEXT COMPRESSED, b VARCHAR(20) COMPRESSED, z INT)", "INSERT INTO t VALUES (1,'x','y',3)")
-	m := mustParse(t, events[0].tableMap)
+	m := events[0].parse(t)
 	err := m.rows(events[0].kind, events[0].body, func(_ change.Op, _, after change.Row) error {
 		if text, err := after.AppendJSON(nil, 3); string(text) != "3" || err != nil {
 			t.Errorf("the column behind: %s, %v, want 3", text, err)
@@ -42,7 +42,7 @@ func mariaA46(t *testing.T, s *logSession) {
 		`u id=1 t="hello" z=2 y=null -> id=1 t="hello" z=2 y=5`)
 	events := s.logged(t, "CREATE TABLE k (t TEXT NOT NULL, UNIQUE (t))", "INSERT INTO k VALUES ('x')")
 	wantRows(t, decoded(t, events), `c - -> t="x"`)
-	if got := mustParse(t, events[0].tableMap).Table().PrimaryKey; got != nil {
+	if got := events[0].parse(t).Table().PrimaryKey; got != nil {
 		t.Errorf("primary key %v, want none", got)
 	}
 }
@@ -52,7 +52,7 @@ func mariaA70(t *testing.T, s *logSession) {
 	for _, definition := range []string{"TIME", "TIME(3)", "DATETIME", "DATETIME(6)", "TIMESTAMP NULL", "TIMESTAMP(2) NULL"} {
 		events := s.logged(t, "SET GLOBAL mysql56_temporal_format=OFF", "DROP TABLE IF EXISTS o",
 			"CREATE TABLE o (id INT PRIMARY KEY, at "+definition+")", "INSERT INTO o VALUES (1,'2026-11-20 10:10:10')")
-		_, err := parseTableMap(events[0].tableMap)
+		_, err := parseTableMap(events[0].tableMap, MariaDB)
 		if !errors.Is(err, errOldTemporal) || !strings.Contains(err.Error(), "d.o, column at") {
 			t.Errorf("%s: error %v, want errOldTemporal naming d.o and at", definition, err)
 		}

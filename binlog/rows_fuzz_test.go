@@ -11,7 +11,7 @@ import (
 )
 
 // eachRecorded calls fn with the table map and every event of all recordings.
-func eachRecorded(t testing.TB, fn func(tableMap []byte, ev rowsEvent)) {
+func eachRecorded(t testing.TB, fn func(tableMap []byte, maria bool, ev rowsEvent)) {
 	t.Helper()
 	for _, file := range []string{"mysql.txt", "mariadb.txt"} {
 		all, err := os.ReadFile(filepath.Join("testdata", "rows", file))
@@ -22,25 +22,32 @@ func eachRecorded(t testing.TB, fn func(tableMap []byte, ev rowsEvent)) {
 			if rest, ok := strings.CutPrefix(line, "table "); ok {
 				m, events := recorded(t, file, strings.Fields(rest)[0])
 				for _, ev := range events {
-					fn(m.body, ev)
+					fn(m.body, flavorOf(file) == MariaDB, ev)
 				}
 			}
 		}
 	}
 }
 
+func flavorIf(maria bool) Flavor {
+	if maria {
+		return MariaDB
+	}
+	return MySQL
+}
+
 // FuzzTableMap holds that a table map is refused or parses to a table whose
 // parts agree with each other.
 func FuzzTableMap(f *testing.F) {
-	eachRecorded(f, func(tableMap []byte, ev rowsEvent) {
+	eachRecorded(f, func(tableMap []byte, maria bool, ev rowsEvent) {
 		if ev.kind == rowsWriteV1 || ev.kind == rowsWriteV2 {
-			f.Add(tableMap)
+			f.Add(tableMap, maria)
 		}
 	})
-	f.Fuzz(func(t *testing.T, body []byte) {
+	f.Fuzz(func(t *testing.T, body []byte, maria bool) {
 		_, _, _, nameErr := tableMapName(body)
 		shape, shapeErr := parseTableShape(body)
-		m, err := parseTableMap(body)
+		m, err := parseTableMap(body, flavorIf(maria))
 		if nameErr != nil && shapeErr == nil || shapeErr != nil && err == nil {
 			t.Fatalf("name %v, shape %v, map %v: what holds the more is less", nameErr, shapeErr, err)
 		}
@@ -73,10 +80,10 @@ func FuzzTableMap(f *testing.F) {
 // FuzzRows holds that a rows event is refused, or that all its cells are
 // refused by name or valid JSON, and that counting finds as many rows.
 func FuzzRows(f *testing.F) {
-	eachRecorded(f, func(tableMap []byte, ev rowsEvent) { f.Add(tableMap, ev.kind, ev.body) })
-	f.Add(jsonTable(f, 3).body, byte(rowsPartial), partialEvent(f))
-	f.Fuzz(func(t *testing.T, tableMap []byte, kind byte, body []byte) {
-		m, err := parseTableMap(tableMap)
+	eachRecorded(f, func(tableMap []byte, maria bool, ev rowsEvent) { f.Add(tableMap, maria, ev.kind, ev.body) })
+	f.Add(jsonTable(f, 3).body, false, byte(rowsPartial), partialEvent(f))
+	f.Fuzz(func(t *testing.T, tableMap []byte, maria bool, kind byte, body []byte) {
+		m, err := parseTableMap(tableMap, flavorIf(maria))
 		if err != nil {
 			return
 		}

@@ -36,6 +36,7 @@ func allColumns() []sqlColumn {
 // rowEvents are the bodies of a table's events in a binlog file.
 type rowEvents struct {
 	tableMap []byte
+	flavor   Flavor
 	events   []rowsEvent
 }
 
@@ -57,7 +58,7 @@ func eachEvent(file []byte, fn func(kind byte, body []byte)) {
 }
 
 // readEvents returns the table maps and rows events of a binlog file.
-func readEvents(t *testing.T, file []byte) []loggedEvent {
+func readEvents(t *testing.T, file []byte, flavor Flavor) []loggedEvent {
 	t.Helper()
 	var out []loggedEvent
 	maps := map[uint64][]byte{}
@@ -65,13 +66,13 @@ func readEvents(t *testing.T, file []byte) []loggedEvent {
 		switch kind {
 		case 19:
 			maps[tableID(body)] = body
-			out = append(out, loggedEvent{tableMap: body, rowsEvent: rowsEvent{kind: kind}})
+			out = append(out, loggedEvent{flavor: flavor, tableMap: body, rowsEvent: rowsEvent{kind: kind}})
 		case rowsWriteV1, rowsUpdateV1, rowsDeleteV1, rowsWriteV2, rowsUpdateV2, rowsDeleteV2, rowsPartial:
 			id, _, err := rowsTableID(kind, body)
 			if err != nil {
 				t.Fatal(err)
 			}
-			out = append(out, loggedEvent{tableMap: maps[id], rowsEvent: rowsEvent{kind, body}})
+			out = append(out, loggedEvent{flavor: flavor, tableMap: maps[id], rowsEvent: rowsEvent{kind, body}})
 		}
 	})
 	return out
@@ -79,17 +80,17 @@ func readEvents(t *testing.T, file []byte) []loggedEvent {
 
 // readRowEvents gathers the events of a binlog file by table. Every table has
 // one shape in it.
-func readRowEvents(t *testing.T, file []byte) map[string]*rowEvents {
+func readRowEvents(t *testing.T, file []byte, flavor Flavor) map[string]*rowEvents {
 	t.Helper()
 	tables := map[string]*rowEvents{}
-	for _, ev := range readEvents(t, file) {
+	for _, ev := range readEvents(t, file, flavor) {
 		_, _, name, err := tableMapName(ev.tableMap)
 		if err != nil {
 			t.Fatal(err)
 		}
 		e := tables[string(name)]
 		if e == nil {
-			e = &rowEvents{tableMap: ev.tableMap}
+			e = &rowEvents{tableMap: ev.tableMap, flavor: ev.flavor}
 			tables[string(name)] = e
 		}
 		if ev.kind != 19 {
@@ -163,18 +164,24 @@ func showsWhatServersShow(t *testing.T, server *testenv.Server, label servers, g
 	}
 }
 
+// runFormats runs tests on what one session logs.
+func runFormats(t *testing.T, server *testenv.Server, tests map[string]func(*testing.T, *logSession)) {
+	for _, name := range sortedKeys(tests) {
+		t.Run(name, func(t *testing.T) { tests[name](t, newLogSession(t, server)) })
+	}
+}
+
 // TestRealMySQL runs everything that needs a MySQL server on one.
 func TestRealMySQL(t *testing.T) {
 	server := testenv.MySQL(t, 1)[0]
 	t.Run("ShowsWhatWeShow", func(t *testing.T) { showsWhatServersShow(t, server, onMySQL, "mysql.txt") })
 	t.Run("Orders", func(t *testing.T) { orders(t, newLogSession(t, server)) })
-	t.Run("CharsetsAreTheServers", func(t *testing.T) { charsetsOfMySQL(t, newLogSession(t, server)) })
+	t.Run("CharsetsAreTheServers", func(t *testing.T) { charsetsOfServer(t, newLogSession(t, server)) })
 	t.Run("KnowEveryCollation", func(t *testing.T) {
 		knowCollations(t, server, "SELECT id, character_set_name FROM information_schema.collations", 280)
 	})
-	for name, test := range mysqlFormats {
-		t.Run(name, func(t *testing.T) { test(t, newLogSession(t, server)) })
-	}
+	runFormats(t, server, commonFormats)
+	runFormats(t, server, mysqlFormats)
 }
 
 // TestRealMariaDB is TestRealMySQL for the other flavour.
@@ -183,12 +190,12 @@ func TestRealMariaDB(t *testing.T) {
 		t.Run(string(label), func(t *testing.T) {
 			server := testenv.MariaDBs(t, string(label), 1)[0]
 			t.Run("ShowsWhatWeShow", func(t *testing.T) { showsWhatServersShow(t, server, label, golden) })
+			t.Run("CharsetsAreTheServers", func(t *testing.T) { charsetsOfServer(t, newLogSession(t, server)) })
 			t.Run("KnowEveryCollation", func(t *testing.T) {
 				knowCollations(t, server, "SELECT id, character_set_name FROM information_schema.collation_character_set_applicability", 320)
 			})
-			for name, test := range mariadbFormats {
-				t.Run(name, func(t *testing.T) { test(t, newLogSession(t, server)) })
-			}
+			runFormats(t, server, commonFormats)
+			runFormats(t, server, mariadbFormats)
 		})
 	}
 }
@@ -206,7 +213,7 @@ func orders(t *testing.T, s *logSession) {
 			'2026-11-20 10:10:10.123' + INTERVAL i*3571 SECOND, '2026-11-20 10:10:10.123' + INTERVAL i*3571 SECOND FROM n`)
 	var got, record string
 	for _, ev := range events {
-		lines, err := imageLines(mustParse(t, ev.tableMap), ev.rowsEvent)
+		lines, err := imageLines(ev.parse(t), ev.rowsEvent)
 		if err != nil {
 			t.Fatal(err)
 		}
