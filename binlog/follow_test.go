@@ -268,6 +268,12 @@ func (f *following) rows() []string {
 	return slices.Clone(f.j.rows)
 }
 
+// position returns the last position so far.
+func (f *following) position() []byte {
+	defer f.j.lock()()
+	return f.j.position
+}
+
 // wantRows compares the committed rows.
 func (f *following) wantRows(want ...string) {
 	f.t.Helper()

@@ -175,7 +175,7 @@ var otherColumns = []sqlColumn{
 	{name: "inet4_", definition: "INET4", show: "binary4", only: onMariaDB, values: []string{"'0.0.0.0'", "'255.255.255.255'", "'10.0.0.32'", "'1.2.3.0'", "'1.2.0.0'"}},
 	{name: "inet6_", definition: "INET6", show: "binary16", only: onMariaDB, values: []string{
 		"'::'", "'::1'", "'2001:db8::'", "'2001:db8::2020'", "'::ffff:1.2.3.4'", "'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'"}},
-	{name: "vector_maria", definition: "VECTOR(4)", show: "bytes", only: "11.8", values: []string{"VEC_FROMTEXT('[1.5,2,0,0]')", "VEC_FROMTEXT('[0,0,0,0]')", "VEC_FROMTEXT('[-1,1e38,3.14,1.5e-30]')"}},
+	{name: "vector_maria", definition: "VECTOR(4)", show: "bytes", only: "11.8", values: []string{"VEC_FROMTEXT('[1.5,2,0,0]')", "VEC_FROMTEXT('[0,0,0,0]')", "VEC_FROMTEXT('[-1,16777216,3.14,0.1]')"}},
 	{name: "json_maria", definition: "JSON", show: "text", only: onMariaDB, values: []string{`'{"b":1,  "a":[1.0,"\\u00e9"]}'`, `'[]'`, `'null'`, `'"x"'`}},
 	{name: "timestamp2106", definition: "TIMESTAMP(3) NULL", show: "timestamp", only: "11.8", values: []string{"'2038-01-19 03:14:08'", "'2106-02-07 06:28:15.999'"}},
 	{name: "vector_", definition: "VECTOR(8)", show: "vector", only: onMySQL, values: []string{"TO_VECTOR('[1.5,2]')", "TO_VECTOR('[0,-1,3.14,1e38,1.5e-30,16777216,0.1,1]')"}},

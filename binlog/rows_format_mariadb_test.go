@@ -17,13 +17,19 @@ var mariadbFormats = map[string]func(*testing.T, *logSession){
 }
 
 func mariaA42(t *testing.T, s *logSession) {
-	events := s.logged(t, "CREATE TABLE t (id INT PRIMARY KEY, a TEXT COMPRESSED, b VARCHAR(20) COMPRESSED, z INT)", "INSERT INTO t VALUES (1,'x','y',3)")
+	events := s.logged(t, "CREATE TABLE t (id INT PRIMARY KEY, a TEXT COMPRESSED, b VARCHAR(20) COMPRESSED, z INT, w VARCHAR(9) CHARACTER SET gbk, x BLOB COMPRESSED, y TEXT CHARACTER SET sjis)",
+		"INSERT INTO t VALUES (1,'x','y',3,'中','x','日')")
 	m := events[0].parse(t)
 	err := m.rows(events[0].kind, events[0].body, func(_ change.Op, _, after change.Row) error {
 		if text, err := after.AppendJSON(nil, 3); string(text) != "3" || err != nil {
 			t.Errorf("the column behind: %s, %v, want 3", text, err)
 		}
-		for col, name := range map[int]string{1: "column a: a COMPRESSED column", 2: "column b: a COMPRESSED column"} {
+		for col, want := range map[int]string{4: `"中"`, 6: `"日"`} {
+			if text, err := after.AppendJSON(nil, col); string(text) != want || err != nil {
+				t.Errorf("column %d: %s, %v, want %s", col, text, err, want)
+			}
+		}
+		for col, name := range map[int]string{1: "column a: a COMPRESSED column", 2: "column b: a COMPRESSED column", 5: "column x: a COMPRESSED column"} {
 			if text, err := after.AppendJSON(nil, col); err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("a compressed column renders as %s, %v, want an error with %q", text, err, name)
 			}

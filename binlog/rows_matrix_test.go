@@ -124,11 +124,14 @@ func (m *matrixTable) rewrite() string {
 	return fmt.Sprintf("UPDATE %s SET %s", m.name, set)
 }
 
-// cells are a table's texts by row and column; a column that an image lacks has
-// the text absent.
+// cells are a table's texts by row and column. NULL is no text of any value,
+// unlike the JSON text null; a column that an image lacks is absent.
 type cells map[int][]string
 
-const absent = "absent"
+const (
+	absent  = "absent"
+	sqlNull = "NULL"
+)
 
 // show asks the server for the text of every cell.
 func (m *matrixTable) show(l *teller) cells {
@@ -160,8 +163,8 @@ func (m *matrixTable) show(l *teller) cells {
 	out := cells{}
 	for id, texts := range shown {
 		for i, c := range m.columns {
-			text := "null"
-			if texts[i].Valid {
+			text := sqlNull
+			if texts[i].Valid && (c.show != "double" || texts[i].String != "[null]") {
 				text = l.want(c.show, texts[i].String)
 			}
 			out[id] = append(out[id], text)
@@ -236,7 +239,9 @@ func (s *gathered) texts(m *matrixTable, table *change.Table, row change.Row) []
 				s.t.Errorf("%s, column %s: absent, and renders as %.100q", m.name, name, text)
 			}
 			text = []byte(absent)
-		} else if err != nil || !json.Valid(text) || row.State(i) == change.Null && string(text) != "null" {
+		} else if row.State(i) == change.Null && string(text) == "null" && err == nil {
+			text = []byte(sqlNull)
+		} else if err != nil || !json.Valid(text) || row.State(i) == change.Null {
 			s.t.Errorf("%s, column %s, state %d: %.100q, %v", m.name, name, row.State(i), text, err)
 		}
 		out = append(out, string(text))
@@ -337,9 +342,11 @@ func (x *matrix) check(t *testing.T, image string, m *matrixTable, shown cells, 
 		for id, texts := range shown {
 			for i, want := range texts {
 				c := &m.columns[i]
-				value := id > 0 && id <= len(c.values) || c.computed && want != "null"
+				value := id > 0 && id <= len(c.values) || c.computed && want != sqlNull
 				if value && which == "c after" {
-					count++
+					if count++; want == sqlNull {
+						t.Errorf("%s.%s %s: the server took %s for NULL", m.name, c.name, c.definition, m.value(i, id))
+					}
 				}
 				got := images[which][id][i]
 				if p := x.presence(image, which, c); p == never || p == perhaps && got == absent {

@@ -154,11 +154,7 @@ func showsWhatServersShow(t *testing.T, server *testenv.Server, label servers, g
 			x.run(t, mode.image, mode.compressed)
 		})
 	}
-	for _, hazard := range typeHazards {
-		if hazard.only.have(string(label)) {
-			t.Run(hazard.name, func(t *testing.T) { hazard.check(columnTexts{t, x.full}) })
-		}
-	}
+	runTypeHazards(t, label, x.full)
 	if *updateRows && golden != "" && !t.Failed() {
 		x.record(t, golden)
 	}
