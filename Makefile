@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help tools-check build demo demo-mysql demo-mariadb test lint fuzz clean
+.PHONY: help tools-check build demo demo-mysql demo-mariadb test lint fuzz fuzz-coverage nightly clean
 
 GO ?= go
 FUZZTIME ?= 20s
@@ -11,7 +11,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 help: ## List the commands
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "make %-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "make %-14s %s\n", $$1, $$2}'
 
 # Every recipe that compiles comes through here, so that what is missing has a
 # name and not the error of a tool that stumbled over it.
@@ -55,6 +55,12 @@ fuzz: tools-check ## Run every fuzz target for FUZZTIME (20s)
 			echo "== $$target in $$(dirname "$$f")"; \
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$f")" </dev/null || exit 1; \
 		done; done
+
+fuzz-coverage: tools-check ## Print how much of each parser the seeds of its fuzz target execute
+	$(GO) test -count=1 -v -run TestFuzzSeeds_CoverTheirParsers ./internal/budget
+
+nightly: FUZZTIME := 2m
+nightly: fuzz-coverage fuzz ## What is too long for every day: every fuzz target for two minutes
 
 clean: ## Remove what was built here; the unpacked servers stay in the user's cache
 	rm -rf bin

@@ -167,6 +167,11 @@ func FuzzJSONB(f *testing.F) {
 	e := rowEvents{tableMap: m.body, events: events[:1]}
 	e.eachCell(f, 1, func(cell []byte) { f.Add(cell) })
 	f.Add([]byte(nested(3)))
+	whole := string(jsonbOf(f, `{"a": [1, "text", null, 2.5, -70000, 5000000000], "b": {"c": true}}`, false))
+	for n := range whole {
+		f.Add([]byte(whole[:n]))
+		f.Add([]byte(whole[:n] + "\xff" + whole[n+1:]))
+	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		out, err := appendJSONCell(nil, nil, doc)
 		if err == nil && !json.Valid(out) {

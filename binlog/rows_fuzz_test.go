@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -44,6 +45,22 @@ func FuzzTableMap(f *testing.F) {
 			f.Add(tableMap, maria)
 		}
 	})
+	for _, body := range brokenTableMaps() {
+		f.Add(body, false)
+	}
+	eachRecordedBody(f, func(flavor Flavor, ev event) {
+		if ev.kind == evTableMap {
+			f.Add(ev.body, flavor == MariaDB)
+		}
+	})
+	m, _ := recorded(f, "mariadb.txt", "enum_")
+	for n := range m.body {
+		f.Add(m.body[:n], true)
+	}
+	plain := mapBody([]mapColumn{{wire: wireTiny}, {wire: wireVarchar, meta: []byte{9, 0}}}, tlv(metaSignedness, 0), tlv(metaDefaultCharset, 45), names("a", "DB_ROW_HASH_1"), tlv(metaPrimaryKeyPrefix, 1, 5))
+	f.Add(plain, true)
+	f.Add(bytes.Replace(plain, []byte("shop\x00"), []byte("shop\x01"), 1), true)
+	f.Add(append(mapBody([]mapColumn{{wire: wireTiny}}, tlv(metaSignedness, 0), names("a")), 0xfd, 0xfe, 1, 0, 0, 0, 0, 0, 0, 0), false)
 	f.Fuzz(func(t *testing.T, body []byte, maria bool) {
 		_, _, _, nameErr := tableMapName(body)
 		shape, shapeErr := parseTableShape(body)
@@ -82,10 +99,37 @@ func FuzzTableMap(f *testing.F) {
 func FuzzRows(f *testing.F) {
 	eachRecorded(f, func(tableMap []byte, maria bool, ev rowsEvent) { f.Add(tableMap, maria, ev.kind, ev.body) })
 	f.Add(jsonTable(f, 3).body, false, byte(rowsPartial), partialEvent(f))
+	last := map[Flavor][]byte{}
+	eachRecordedBody(f, func(flavor Flavor, ev event) {
+		switch ev.kind {
+		case evTableMap:
+			last[flavor] = bytes.Clone(ev.body)
+		case evWriteV1, evUpdateV1, evDeleteV1, evWriteV2, evUpdateV2, evDeleteV2, evPartialUpdate:
+			f.Add(last[flavor], flavor == MariaDB, byte(ev.kind), ev.body)
+		}
+	})
+	m, events := recorded(f, "mysql.txt", "varchar_")
+	for n := range min(len(events[1].body), 120) {
+		f.Add(m.body, false, events[1].kind, events[1].body[:n])
+	}
+	partial := partialEvent(f)
+	for n := range partial {
+		f.Add(jsonTable(f, 3).body, false, byte(rowsPartial), partial[:n])
+	}
+	three := threeColumns(f)
+	for _, body := range []string{"\x08", "\x07", "\x07\x00\x00\x00\x00\x00\x01\x00\x04\x07", "\x07\x00\x00\x00\x00\x00\x01\x00\x03\x00", "\x07\x00\x00\x00\x00\x00\x01\x00\x03\x07",
+		"\x08\x00\x00\x00\x00\x00\x01\x00\x03\x07\x00", "\x07\x00\x00\x00\x00\x00\x01\x00\x01\x00\x03\x07\x00"} {
+		for _, kind := range []byte{rowsWriteV1, rowsUpdateV1, rowsDeleteV2, rowsPartial, 1} {
+			f.Add(three.body, false, kind, []byte(body))
+		}
+	}
 	f.Fuzz(func(t *testing.T, tableMap []byte, maria bool, kind byte, body []byte) {
 		m, err := parseTableMap(tableMap, flavorIf(maria))
 		if err != nil {
 			return
+		}
+		if _, _, err := rowsTableID(kind, body); err == nil && len(body) < tableMapHeader {
+			t.Fatal("an event without a header has a table id")
 		}
 		rows := 0
 		var text []byte

@@ -178,6 +178,7 @@ func TestRealMySQL(t *testing.T) {
 	})
 	runFormats(t, server, commonFormats)
 	runFormats(t, server, mysqlFormats)
+	t.Run("Binlog", func(t *testing.T) { recordBinlog(t, server) })
 }
 
 // TestRealMariaDB is TestRealMySQL for the other flavour.
@@ -192,6 +193,9 @@ func TestRealMariaDB(t *testing.T) {
 			})
 			runFormats(t, server, commonFormats)
 			runFormats(t, server, mariadbFormats)
+			if golden != "" {
+				t.Run("Binlog", func(t *testing.T) { recordBinlog(t, server) })
+			}
 		})
 	}
 }

@@ -203,13 +203,14 @@ func TestHazard_A43_ATableMapWithoutNamesIsRefused(t *testing.T) {
 	}
 }
 
-func TestTableMap_ErrorsNameTableColumnAndWayOut(t *testing.T) {
+// brokenTableMaps are bodies by the error that refuses them.
+func brokenTableMaps() map[string][]byte {
 	sign, a := tlv(metaSignedness, 0), names("a")
 	tiny := []mapColumn{{wire: wireTiny}}
 	varchar := []mapColumn{{wire: wireVarchar, meta: []byte{9, 0}}}
 	enum := []mapColumn{{wire: wireString, meta: []byte{wireEnum, 1}}}
 	longNames := binary.LittleEndian.AppendUint16(nil, 0)
-	for want, body := range map[string][]byte{
+	return map[string][]byte{
 		"decode table shop.orders, column #1: column type is unknown: 6":                                             mapBody([]mapColumn{{wire: 6}}),
 		"decode table shop.orders, column #1: column type is unknown: 51 inside a string":                            mapBody([]mapColumn{{wire: wireString, meta: []byte{0x33, 1}}}),
 		"decode table shop.orders, column #1: decimal(66,2) does not exist":                                          mapBody([]mapColumn{{wire: wireNewDecimal, meta: []byte{66, 2}}}),
@@ -244,7 +245,11 @@ func TestTableMap_ErrorsNameTableColumnAndWayOut(t *testing.T) {
 		"decode table shop.orders: the event has types for more GEOMETRY columns than the table":                     mapBody(tiny, sign, a, tlv(metaGeometryType, 1)),
 		"decode table shop.orders: the event has dimensions for more VECTOR columns than the table":                  mapBody(tiny, sign, a, tlv(metaVectorDimension, 1)),
 		"parse table map: event ends inside a field":                                                                 longNames,
-	} {
+	}
+}
+
+func TestTableMap_ErrorsNameTableColumnAndWayOut(t *testing.T) {
+	for want, body := range brokenTableMaps() {
 		if _, err := parseTableMap(body, MySQL); err == nil || err.Error() != want {
 			t.Errorf("error %v\nwant  %s", err, want)
 		}
