@@ -25,7 +25,24 @@ func manyTables() []matrixTable {
 	add("fractions", everyFraction())
 	add("strings", everyLength())
 	add("numbers", anyNumbers())
+	out = append(out, matrixTable{name: "wide", columns: manyColumns()})
 	return append(append(out, computedTables()...), shuffledTables()...)
+}
+
+// manyColumns are more than one byte can count.
+func manyColumns() []sqlColumn {
+	var out []sqlColumn
+	for i := range 300 {
+		n := fmt.Sprint(i)
+		c := []sqlColumn{
+			{definition: "SMALLINT UNSIGNED", show: "number", values: []string{n, "65535"}}, {definition: "SMALLINT", show: "number", values: []string{"-" + n, "-1"}},
+			{definition: "VARCHAR(20) CHARACTER SET latin1", show: "text", values: []string{"'é" + n + "'", "''"}}, {definition: "BIT(9)", show: "bit", values: []string{n, "256"}},
+			{definition: "CHAR(4) CHARACTER SET gbk", show: "text", values: []string{"'中'", "'" + n + "'"}}, {definition: "ENUM('a','b')", show: "text", values: []string{"1", "2"}},
+			{definition: "DECIMAL(7,3)", show: "number", values: []string{"-" + n + ".5"}}}[i%7]
+		c.name = "w" + n
+		out = append(out, c)
+	}
+	return out
 }
 
 // shuffledTables are wide tables in which all types stand side by side, in
@@ -182,6 +199,18 @@ func anyNumbers() []sqlColumn {
 	out := []sqlColumn{
 		{name: "doubles", definition: "DOUBLE", show: "double", values: doubles}, {name: "floats", definition: "FLOAT", show: "float", values: floats},
 		{name: "short_doubles", definition: "DOUBLE", show: "double", values: shorts}, {name: "short_floats", definition: "FLOAT", show: "float", values: shorts},
+		{name: "float_unsigned", definition: "FLOAT UNSIGNED", show: "float", values: []string{"0", "3.14", "16777217"}},
+		{name: "double_unsigned", definition: "DOUBLE UNSIGNED", show: "double", values: []string{"0", "3.14", "1.5e300"}},
+		{name: "decimal_unsigned", definition: "DECIMAL(10,3) UNSIGNED", show: "number", values: []string{"0", "9999999.999", "0.001"}},
+		{name: "decimal38", definition: "DECIMAL(65,38)", show: "number", only: onMariaDB, values: []string{"0.00000000000000000000000000000000000001", "-123456789012345678901234567.5"}},
+		{name: "decimal_all38", definition: "DECIMAL(38,38)", show: "number", only: onMariaDB, values: []string{"0.00000000000000000000000000000000000001", "-0.99999999999999999999999999999999999999"}},
+		{name: "json_doubles", definition: "JSON", show: "json", only: onMySQL, values: []string{"'[" + strings.Join(doubles, ",") + "]'", "'[" + strings.Join(shorts, ",") + "]'"}},
+		{name: "json_opaque", definition: "JSON", show: "json", only: onMySQL, values: []string{
+			"JSON_ARRAY(CAST(2155 AS YEAR), b'1', x'00', ST_GeomFromText('POINT(1 2)'), TIME'-00:00:00.000001', CAST(9.99 AS DECIMAL(65,30)), -0.5, 1e0)",
+			"JSON_OBJECT('at', TIMESTAMP'2026-11-01 05:30:00.25', 'd', DATE'2024-02-29', 't', TIME'-838:59:59', 'n', CAST(-99999999999999999999 AS DECIMAL(65,0)), 'z', CAST(0 AS DECIMAL(10,5)))",
+			"JSON_ARRAY(CAST(18446744073709551615 AS UNSIGNED), CAST(-9223372036854775808 AS SIGNED), 9007199254740993, 0.1e0, 1e308, -1e-308, TRUE, NULL)",
+			"JSON_OBJECT('ключ', '日本', '', 'empty', 'a\\\"b', JSON_ARRAY(), REPEAT('k',300), JSON_OBJECT())",
+			"JSON_OBJECT(REPEAT('k',65535), 1)", "CAST(CAST('0000-00-00' AS DATE) AS JSON)"}},
 		{name: "scaled_double", definition: "DOUBLE(20,4)", show: "double", values: []string{"0", "1.5", "-1.23456", "123456789.0001"}},
 		{name: "years", definition: "YEAR", show: "year", values: []string{"0", "1901", "1970", "1999", "2000", "2155", "'00'", "'70'", "'69'"}},
 	}
