@@ -96,11 +96,12 @@ func newMachine(o Options, lowerNames bool, position *Position, h Handler) *mach
 	for _, id := range o.Accepted {
 		m.accepted[id] = true
 	}
+	m.tables.flavor = o.Flavor
 	if o.Position == ByGTID {
 		// The set says where to go on; the server says in which file that is.
 		m.file, m.end = "", 0
 	}
-	m.tables.filter, m.tables.flavor = o.Filter, o.Flavor
+	m.tables.filter = o.Filter
 	m.onRow = m.handRow
 	return m
 }
