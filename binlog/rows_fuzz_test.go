@@ -94,6 +94,19 @@ func FuzzTableMap(f *testing.F) {
 	})
 }
 
+// sameDocument holds that the text of a column as a JSON string is what text
+// says, or fails where it does.
+func sameDocument(t testing.TB, row change.Row, col int, text []byte, textErr error) {
+	t.Helper()
+	quoted, err := row.(change.DocumentRow).AppendDocument([]byte("x"), col)
+	if (err == nil) != (textErr == nil) {
+		t.Fatalf("column %d as a string: %v, as text: %v", col, err, textErr)
+	}
+	if want := quotedText(string(text)); err == nil && string(quoted) != "x"+want {
+		t.Fatalf("column %d as a string: got %.300s, want x%.300s", col, quoted, want)
+	}
+}
+
 // FuzzRows holds that a rows event is refused, or that all its cells are
 // refused by name or valid JSON, and that counting finds as many rows.
 func FuzzRows(f *testing.F) {
@@ -131,6 +144,9 @@ func FuzzRows(f *testing.F) {
 		if _, _, err := rowsTableID(kind, body); err == nil && len(body) < tableMapHeader {
 			t.Fatal("an event without a header has a table id")
 		}
+		if _, err := m.images[0].AppendDocument(nil, len(m.columns)); err == nil {
+			t.Fatal("a column that is not there is a document")
+		}
 		rows := 0
 		var text []byte
 		check := func(row change.Row) {
@@ -143,6 +159,7 @@ func FuzzRows(f *testing.F) {
 					t.Fatalf("column %d, state %d: %q", i, row.State(i), out)
 				}
 				text = out
+				sameDocument(t, row, i, out, err)
 			}
 		}
 		err = m.rows(kind, body, func(op change.Op, before, after change.Row) error {

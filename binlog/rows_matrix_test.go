@@ -234,6 +234,9 @@ func (s *gathered) texts(m *matrixTable, table *change.Table, row change.Row) []
 	one := func(name string) {
 		i := table.ColumnIndex(name)
 		text, err := row.AppendJSON(nil, i)
+		if i >= 0 {
+			sameDocument(s.t, row, i, text, err)
+		}
 		if i < 0 || row.State(i) == change.Absent {
 			if err == nil {
 				s.t.Errorf("%s, column %s: absent, and renders as %.100q", m.name, name, text)
