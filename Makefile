@@ -44,6 +44,10 @@ test: build ## Start the servers that the tests need, run every test, stop the s
 	@$(GO) build -o bin/test-runner ./internal/testenv/run
 	@TAILWATER_BIN="$(CURDIR)/bin/tailwater" exec bin/test-runner
 
+nightly: FUZZTIME := 2m
+nightly: tools-check fuzz-coverage fuzz ## Run what is too large for make test: fuzz targets for 2m each, transactions of 2 GiB
+	TAILWATER_NIGHTLY=1 $(GO) test -count=1 -timeout 30m -run 'A34_A40_Memory' -v ./binlog
+
 lint: tools-check ## gofmt, go vet and staticcheck
 	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "not formatted by gofmt:" $$files >&2; exit 1; }
 	$(GO) vet ./...
@@ -60,9 +64,6 @@ fuzz: tools-check ## Run every fuzz target for FUZZTIME (20s)
 
 fuzz-coverage: tools-check ## Print how much of each parser the seeds of its fuzz target execute
 	$(GO) test -count=1 -v -run TestFuzzSeeds_CoverTheirParsers ./internal/budget
-
-nightly: FUZZTIME := 2m
-nightly: fuzz-coverage fuzz ## What is too long for every day: every fuzz target for two minutes
 
 clean: ## Remove what was built here; the unpacked servers stay in the user's cache
 	rm -rf bin

@@ -136,7 +136,7 @@ func eachRecordedBody(t testing.TB, fn func(flavor Flavor, ev event)) {
 			if err != nil {
 				return err
 			}
-			return newPayloadReader(1<<20).each(p, func(inner event) error {
+			return newPayloadReader(1<<20, 1<<20).each(p, func(inner event) error {
 				inner.body = bytes.Clone(inner.body)
 				fn(flavor, inner)
 				return nil

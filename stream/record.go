@@ -46,8 +46,12 @@ type Record struct {
 	Row  uint32
 	// Key is nil on heartbeats and fences.
 	Key []byte
-	// Value is the event's JSON, one object.
+	// Value is the event's JSON, one object; on a heartbeat that was read, what
+	// it says as JSON, or nil.
 	Value []byte
+	// Bare keeps the JSON out of a heartbeat that is written: its headers say
+	// the same, and consumers of another envelope would take it for an event.
+	Bare bool
 	// Time is the publish time, set by the log.
 	Time time.Time
 }

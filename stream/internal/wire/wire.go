@@ -153,8 +153,6 @@ func (d *Decoder) Decode(kind, id []byte, r *stream.Record) error {
 		return errors.New("an event without key or value")
 	case k != stream.Event && r.Key != nil:
 		return fmt.Errorf("a %s with a key", kind)
-	case k == stream.Heartbeat && len(r.Value) == 0:
-		return errors.New("a heartbeat without value")
 	case k == stream.Fence && len(r.Value) != 0:
 		return errors.New("a fence with a value")
 	}
