@@ -20,6 +20,8 @@ import (
 type journal struct {
 	// onRow may fail or block a row.
 	onRow func(row string) error
+	// see takes the rows in place of rows and all.
+	see func(*RowChange)
 
 	mu   sync.Mutex
 	more *sync.Cond
@@ -60,6 +62,10 @@ func (j *journal) Begin(tx *Transaction) error {
 }
 
 func (j *journal) Row(tx *Transaction, r *RowChange) error {
+	if j.see != nil {
+		j.see(r)
+		return nil
+	}
 	line := rowText(r)
 	if j.onRow != nil {
 		if err := j.onRow(line); err != nil {
@@ -260,6 +266,12 @@ func (f *following) stop() ([]byte, error) {
 func (f *following) rows() []string {
 	defer f.j.lock()()
 	return slices.Clone(f.j.rows)
+}
+
+// position returns the last position so far.
+func (f *following) position() []byte {
+	defer f.j.lock()()
+	return f.j.position
 }
 
 // wantRows compares the committed rows.

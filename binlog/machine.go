@@ -99,6 +99,7 @@ func newMachine(o Options, lowerNames bool, position *Position, h Handler) *mach
 	for _, id := range o.Accepted {
 		m.accepted[id] = true
 	}
+	m.tables.flavor = o.Flavor
 	if o.Position == ByGTID {
 		// The set says where to go on; the server says in which file that is.
 		m.file, m.end = "", 0

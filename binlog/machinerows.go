@@ -14,6 +14,7 @@ import (
 // the whole body is compared before one is taken, since ids are used again.
 type tables struct {
 	filter Filter
+	flavor Flavor
 	open   map[uint64]*knownTable
 	known  map[uint64]*knownTable
 }
@@ -52,11 +53,13 @@ func (t *tables) add(body []byte) error {
 	}
 	// A table that nobody follows is counted only, and must not stop the shard
 	// for what its metadata lacks.
-	parse, followed := parseTableShape, t.filter(string(db), string(name))
+	followed := t.filter(string(db), string(name))
+	var m *tableMap
 	if followed {
-		parse = parseTableMap
+		m, err = parseTableMap(body, t.flavor)
+	} else {
+		m, err = parseTableShape(body)
 	}
-	m, err := parse(body)
 	if err != nil {
 		return inNamedTable(string(db), string(name), err)
 	}
