@@ -146,6 +146,11 @@ func (p *publisher) Row(tx *binlog.Transaction, rc *binlog.RowChange) error {
 	if err != nil {
 		return err
 	}
+	if p.cur.tables {
+		if err := p.seal(); err != nil {
+			return err
+		}
+	}
 	before := len(p.cur.records)
 	c := view.Change{
 		Op: rc.Op, Shard: p.o.Shard, TSMicros: tx.CommitMicros, GTID: tx.ID,

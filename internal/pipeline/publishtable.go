@@ -13,6 +13,11 @@ import (
 // table: each of them may hold rows of it. The part of the event's lsn is the
 // partition, so that one which was written to some of them only is told from
 // what is still to be written.
+//
+// The next session writes the others, with the lsns of its epoch. No row behind
+// the event may then have an lsn of this one, or whoever compares it with those of
+// the event would take it for gone: rows go in the next batch, which is not sent
+// before this one is whole.
 func (p *publisher) Table(tx *binlog.Transaction, t *change.TableChange) error {
 	p.row = t.Row
 	for _, to := range p.o.Views.ofTable(p.o.Shard, t.Table) {
@@ -31,6 +36,7 @@ func (p *publisher) Table(tx *binlog.Transaction, t *change.TableChange) error {
 			}
 		}
 	}
+	p.cur.tables = p.cur.tables || p.events > 0
 	p.o.Counters.tables.Add(1)
 	p.o.Logger.Warn("rows left a table, or came into it, without row events: its views are told in every partition",
 		"shard", p.o.Shard, "ddl", string(t.DDL), "table", t.Table.String(), "transaction", tx.ID)

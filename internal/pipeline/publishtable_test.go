@@ -121,6 +121,50 @@ func TestPublisher_APublishOfATablesEventThatFailsEndsTheSession(t *testing.T) {
 	}
 }
 
+// A row behind the event is never in one publish with it: were the publish to
+// reach some partitions only, the row would have an lsn below those that the
+// event gets in the others.
+func TestPublisher_NoRowFollowsATablesEventInItsPublish(t *testing.T) {
+	s := &fakeSession{hold: make(chan struct{})}
+	r := newRig(t, s, nil)
+	r.tx("g1", 1) // its publish waits, and all that follows gathers
+	done := make(chan error, 1)
+	go func() {
+		r.tx("g2", 1)
+		r.truncate("g3")
+		tx := r.begin("g4") // MariaDB's CREATE OR REPLACE .. SELECT
+		done <- errors.Join(r.table(tx, change.Dropped, theOrders), r.row(tx, 1), r.p.Commit(tx, []byte("behind g4")))
+	}()
+	s.hold <- struct{}{}
+	s.hold <- struct{}{}
+	if got, want := fmt.Sprint(s.events()), "[g1.1.0 g2.1.0 g3.1.0 g3.1.1 g4.1.0 g4.1.1]"; !strings.HasPrefix(want, strings.TrimSuffix(got, "]")) {
+		t.Errorf("the first two publishes have %s, want no more than %s", got, want)
+	}
+	close(s.hold)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if err := r.p.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprint(s.events()), "[g1.1.0 g2.1.0 g3.1.0 g3.1.1 g4.1.0 g4.1.1 g4.2.0]"; got != want {
+		t.Errorf("events = %s, want %s", got, want)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, n := range s.sizes {
+		part := s.published[:n]
+		s.published = s.published[n:]
+		seen := false
+		for _, rec := range part {
+			if seen && rec.Kind == stream.Event && !rec.OfTable() {
+				t.Errorf("publish %d has a row behind the event of a table", i)
+			}
+			seen = seen || rec.OfTable()
+		}
+	}
+}
+
 func TestPublisher_AHeartbeatIsNotBelowTheEventOfATable(t *testing.T) {
 	s := &fakeSession{}
 	r := newRig(t, s, nil)
