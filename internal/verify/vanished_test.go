@@ -98,7 +98,7 @@ func TestVerify_FoldsTruncatedAndDroppedTables(t *testing.T) {
 	one(t, r, "row that only the stream has, behind the truncate", func(d *Difference) bool { return d.Kind == Extra })
 }
 
-func TestVerify_SaysWhichTablesCannotBeCompared(t *testing.T) {
+func TestHazard_A60_TablesThatGotRowsWithoutEventsAreNotCompared(t *testing.T) {
 	f := newFixture(t, 2, shopViews)
 	f.start()
 	clean(t, f.verify())
