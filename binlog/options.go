@@ -83,8 +83,7 @@ type Options struct {
 	// FollowsDatabase reports whether any table of a database may be followed,
 	// for statements that name a database only. Nil takes every database but
 	// the server's own for followed, which stops the shard, or tells of a dropped
-	// database, rather too often
-	// than too rarely.
+	// database, rather too often than too rarely.
 	FollowsDatabase func(database string) bool
 	// Accepted lists the transactions, by GTID or file:pos of their start,
 	// whose statement would stop the shard (ENGINE=BLACKHOLE, for one) and that a

@@ -68,6 +68,27 @@ func TestHazard_A59_TheEventOfATableIsInEveryPartition(t *testing.T) {
 	}
 }
 
+// A workload may set its commit times, and DDL has the server's.
+func TestPublisher_TheClockOfDDLDoesNotMoveTheWatermark(t *testing.T) {
+	s := &fakeSession{}
+	r := newRig(t, s, nil)
+	tx := r.begin("g1")
+	tx.CommitMicros = 500e6
+	if err := r.table(tx, change.Truncated, theOrders); err != nil {
+		t.Fatal(err)
+	}
+	r.commit(tx)
+	r.tx("g2", 1)
+	if err := r.p.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	for _, rec := range s.published {
+		if want := map[string]int64{"g1": 0, "g2": 2e6}[rec.TxID]; rec.Watermark != want {
+			t.Errorf("a record of %s has the watermark %d, want %d", rec.TxID, rec.Watermark, want)
+		}
+	}
+}
+
 func TestPublisher_ADatabaseThatIsDroppedIsToldToEveryViewOfIt(t *testing.T) {
 	s := &fakeSession{}
 	r := newRig(t, s, nil)
