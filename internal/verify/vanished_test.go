@@ -98,6 +98,31 @@ func TestVerify_FoldsTruncatedAndDroppedTables(t *testing.T) {
 	one(t, r, "row that only the stream has, behind the truncate", func(d *Difference) bool { return d.Kind == Extra })
 }
 
+// A window that ought to be marked and is not shows as a difference.
+func TestVerify_FindsRowsThatAreGoneInAWindowThatIsNotMarked(t *testing.T) {
+	views, client := ownRedis(t)
+	f := newFixture(t, 1, views)
+	f.start()
+	f.verify() // everything is there
+	if err := f.servers[0].TruncateTable("shop_00", "orders_2"); err != nil {
+		t.Fatal(err)
+	}
+	clean(t, f.verify())
+	marked, err := client.Keys(t.Context(), "*{current}:meta:*").Result()
+	if err != nil || len(marked) == 0 {
+		t.Fatalf("windows of the metric: %v, %v", marked, err)
+	}
+	f.halt()
+	for _, key := range marked {
+		if n, err := client.HDel(t.Context(), key, "stale").Result(); err != nil || n != 1 {
+			t.Errorf("%s was not marked: %v", key, err)
+		}
+	}
+	if r := f.verify("windows"); r.Found == 0 {
+		t.Errorf("got %+v, want differences of the metric", r)
+	}
+}
+
 func TestHazard_A60_TablesThatGotRowsWithoutEventsAreNotCompared(t *testing.T) {
 	f := newFixture(t, 2, shopViews)
 	f.start()
