@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"io"
 	"sync"
+
+	"tailwater/internal/jsontext"
 )
 
 // charsetBlob holds the table of every character set that is not Unicode, as
@@ -123,7 +125,7 @@ func unpackCharset(packed []byte) *charsetTable {
 func (t *charsetTable) decode(dst, src []byte) ([]byte, bool) {
 	for len(src) > 0 {
 		if t.ascii {
-			n := cleanPrefix(src)
+			n := jsontext.Clean(src)
 			dst = append(dst, src[:n]...)
 			if src = src[n:]; len(src) == 0 {
 				break

@@ -43,7 +43,7 @@ type image struct {
 	body    []byte
 }
 
-var _ change.Row = (*image)(nil)
+var _ change.DocumentRow = (*image)(nil)
 
 // State implements change.Row.
 func (r *image) State(col int) change.CellState {
@@ -76,6 +76,30 @@ func (r *image) AppendJSON(dst []byte, col int) ([]byte, error) {
 	}
 	c := r.columns[col]
 	out, err := c.append(c, dst, r.body[at.offset:at.offset+uint32(at.length)])
+	if err != nil {
+		return dst, r.fail(col, err)
+	}
+	return out, nil
+}
+
+// AppendDocument implements change.DocumentRow. After an error dst is as it was.
+func (r *image) AppendDocument(dst []byte, col int) ([]byte, error) {
+	if uint(col) >= uint(len(r.m.table.Columns)) {
+		return dst, r.m.fail(errNoSuchRow)
+	}
+	at, c := r.cells[col], r.columns[col]
+	if at.length < 0 || c.wire != wireJSON {
+		text, err := r.AppendJSON(nil, col)
+		if err != nil {
+			return dst, err
+		}
+		out, ok := appendEscaped(append(dst, '"'), text)
+		if !ok {
+			return dst, r.fail(col, errUTF8)
+		}
+		return append(out, '"'), nil
+	}
+	out, err := appendJSONString(dst, r.body[at.offset:at.offset+uint32(at.length)])
 	if err != nil {
 		return dst, r.fail(col, err)
 	}

@@ -59,6 +59,8 @@ type jsonbText struct {
 	// budget falls with every element and every byte of a string: a document
 	// whose parts overlap could be exponentially larger than its bytes.
 	budget int
+	// quoted says that the text becomes the inside of a JSON string.
+	quoted bool
 }
 
 func appendJSONCell(_ *column, dst, cell []byte) ([]byte, error) {
@@ -68,6 +70,24 @@ func appendJSONCell(_ *column, dst, cell []byte) ([]byte, error) {
 	t := jsonbText{dst: dst, budget: len(cell)}
 	err := t.value(cell[0], cell[1:], 0)
 	return t.dst, err
+}
+
+// appendJSONString appends the text of a document as a JSON string.
+func appendJSONString(dst, cell []byte) ([]byte, error) {
+	if len(cell) == 0 {
+		return dst, errJSONEmpty
+	}
+	t := jsonbText{dst: append(dst, '"'), budget: len(cell), quoted: true}
+	err := t.value(cell[0], cell[1:], 0)
+	return append(t.dst, '"'), err
+}
+
+// quote appends the quote at either end of a string in the document.
+func (t *jsonbText) quote() {
+	if t.quoted {
+		t.dst = append(t.dst, '\\')
+	}
+	t.dst = append(t.dst, '"')
 }
 
 func (t *jsonbText) spend(n int) bool {
@@ -167,12 +187,17 @@ func (t *jsonbText) text(s []byte) error {
 	if !t.spend(len(s)) {
 		return errJSONOverlap
 	}
-	t.dst = append(t.dst, '"')
-	var ok bool
-	if t.dst, ok = appendEscaped(t.dst, s); !ok {
+	t.quote()
+	ok := false
+	if t.quoted {
+		t.dst, ok = appendEscapedTwice(t.dst, s)
+	} else {
+		t.dst, ok = appendEscaped(t.dst, s)
+	}
+	if !ok {
 		return errUTF8
 	}
-	t.dst = append(t.dst, '"')
+	t.quote()
 	return nil
 }
 
@@ -321,17 +346,21 @@ func (t *jsonbText) opaque(data []byte) error {
 		}
 		return t.temporal(wire, int64(littleEndian(b)))
 	}
-	t.dst = append(t.dst, `"base64:type`...)
+	t.quote()
+	t.dst = append(t.dst, `base64:type`...)
 	t.dst = strconv.AppendUint(t.dst, uint64(wire), 10)
 	t.dst = append(t.dst, ':')
 	const lineBytes = base64Line / 4 * 3
 	for len(b) > lineBytes {
 		t.dst = base64.StdEncoding.AppendEncode(t.dst, b[:lineBytes])
+		if t.quoted {
+			t.dst = append(t.dst, '\\')
+		}
 		t.dst = append(t.dst, '\\', 'n')
 		b = b[lineBytes:]
 	}
 	t.dst = base64.StdEncoding.AppendEncode(t.dst, b)
-	t.dst = append(t.dst, '"')
+	t.quote()
 	return nil
 }
 
@@ -349,7 +378,7 @@ func (t *jsonbText) decimal(b []byte) error {
 // temporal renders a date or time packed into 64 bits: the lower 24 are
 // microseconds, those above as in a DATETIME or TIME column.
 func (t *jsonbText) temporal(wire byte, v int64) (err error) {
-	t.dst = append(t.dst, '"')
+	t.quote()
 	if v < 0 {
 		if wire != wireTime {
 			return errDate
@@ -371,6 +400,6 @@ func (t *jsonbText) temporal(wire byte, v int64) (err error) {
 		t.dst, err = appendPacked(t.dst, whole)
 		t.dst = appendFraction(t.dst, uint32(micros), 6)
 	}
-	t.dst = append(t.dst, '"')
+	t.quote()
 	return err
 }

@@ -1,17 +1,35 @@
 package binlog
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+
+	"tailwater/internal/jsontext"
 )
 
-// renderJSONB renders a document as a JSON column does.
+// renderJSONB renders a document as a JSON column does. That quoting it at once
+// gives the same as quoting it afterwards is checked in passing.
 func renderJSONB(doc string) (string, error) {
 	out, err := appendJSONCell(nil, nil, []byte(doc))
+	if err == nil {
+		err = sameQuoted([]byte(doc), out)
+	}
 	return string(out), err
+}
+
+// sameQuoted reports whether a document quoted at once differs from its text,
+// quoted.
+func sameQuoted(doc, text []byte) error {
+	quoted, err := appendJSONString([]byte("x"), doc)
+	if want := jsontext.AppendQuoted([]byte("x"), text); err != nil || !bytes.Equal(quoted, want) {
+		return fmt.Errorf("quoted at once %s (%v), afterwards %s", quoted, err, want)
+	}
+	return nil
 }
 
 func TestJSONB_ValuesAsTheFormatSays(t *testing.T) {
@@ -185,6 +203,13 @@ func FuzzJSONB(f *testing.F) {
 		out, err := appendJSONCell(nil, nil, doc)
 		if err == nil && !json.Valid(out) {
 			t.Errorf("%x renders as %s", doc, out)
+		}
+		if quoted, quotedErr := appendJSONString(nil, doc); (err == nil) != (quotedErr == nil) {
+			t.Errorf("%x: %v, quoted at once %s, %v", doc, err, quoted, quotedErr)
+		} else if err == nil {
+			if err := sameQuoted(doc, out); err != nil {
+				t.Errorf("%x: %v", doc, err)
+			}
 		}
 		if len(out) > 16*len(doc)+64 {
 			t.Errorf("%d bytes render as %d", len(doc), len(out))

@@ -9,6 +9,8 @@ import (
 	"math/bits"
 	"strconv"
 	"unicode/utf8"
+
+	"tailwater/internal/jsontext"
 )
 
 var (
@@ -39,51 +41,19 @@ func appendDecoded(c *column, dst, cell []byte) ([]byte, error) {
 	return append(dst, '"'), nil
 }
 
-const (
-	eachByte = 0x0101010101010101
-	highBits = 0x80 * eachByte
-)
-
-// cleanPrefix returns how many bytes at the start of s stand for themselves in
-// a JSON string: ASCII but for control characters, quote and backslash. It
-// looks at eight bytes at a time; a byte below the tested value, or equal to
-// it, borrows into its high bit.
-func cleanPrefix(s []byte) int {
-	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		v := binary.LittleEndian.Uint64(s[i:])
-		quote, backslash := v^'"'*eachByte, v^'\\'*eachByte
-		if (v|(v-0x20*eachByte)|(quote-eachByte)|(backslash-eachByte))&highBits != 0 {
-			break
-		}
-	}
-	for i < len(s) && isClean[s[i]] {
-		i++
-	}
-	return i
-}
-
-// isClean says which bytes cleanPrefix passes.
-var isClean = func() (clean [256]bool) {
-	for c := 0x20; c < utf8.RuneSelf; c++ {
-		clean[c] = c != '"' && c != '\\'
-	}
-	return clean
-}()
-
 // appendEscaped appends s as the inside of a JSON string: UTF-8, with quote,
 // backslash and control characters escaped and nothing else. It reports false
 // when s is not UTF-8.
 func appendEscaped(dst, s []byte) ([]byte, bool) {
 	for {
-		n := cleanPrefix(s)
+		n := jsontext.Clean(s)
 		dst = append(dst, s[:n]...)
 		if n == len(s) {
 			return dst, true
 		}
 		s = s[n:]
 		if s[0] < utf8.RuneSelf {
-			dst = appendEscapedASCII(dst, s[0])
+			dst = jsontext.AppendASCII(dst, s[0])
 			s = s[1:]
 			continue
 		}
@@ -100,33 +70,25 @@ func appendEscaped(dst, s []byte) ([]byte, bool) {
 	}
 }
 
-// appendEscapedASCII appends one ASCII character, escaped where it must be.
-func appendEscapedASCII(dst []byte, c byte) []byte {
-	const digits = "0123456789abcdef"
-	switch c {
-	case '"', '\\':
-		return append(dst, '\\', c)
-	case '\b':
-		return append(dst, '\\', 'b')
-	case '\f':
-		return append(dst, '\\', 'f')
-	case '\n':
-		return append(dst, '\\', 'n')
-	case '\r':
-		return append(dst, '\\', 'r')
-	case '\t':
-		return append(dst, '\\', 't')
+// appendEscapedTwice appends s as the inside of a JSON string that stands in
+// another one.
+func appendEscapedTwice(dst, s []byte) ([]byte, bool) {
+	n := jsontext.Clean(s)
+	dst = append(dst, s[:n]...)
+	if n == len(s) {
+		return dst, true
 	}
-	if c < 0x20 {
-		return append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+	once, ok := appendEscaped(nil, s[n:])
+	if !ok {
+		return dst, false
 	}
-	return append(dst, c)
+	return appendEscaped(dst, once)
 }
 
 // appendEscapedRune appends one decoded character.
 func appendEscapedRune(dst []byte, r rune) []byte {
 	if r < utf8.RuneSelf {
-		return appendEscapedASCII(dst, byte(r))
+		return jsontext.AppendASCII(dst, byte(r))
 	}
 	return utf8.AppendRune(dst, r)
 }

@@ -140,3 +140,12 @@ type Row interface {
 	// is absent or its bytes cannot be understood.
 	AppendJSON(dst []byte, col int) ([]byte, error)
 }
+
+// DocumentRow is a Row that renders the JSON text of a document as a JSON
+// string at once, where AppendJSON and then quoting would go over it twice.
+type DocumentRow interface {
+	Row
+	// AppendDocument appends the text of column col, a JSON column that is
+	// present, as a JSON string. It fails as AppendJSON does.
+	AppendDocument(dst []byte, col int) ([]byte, error)
+}

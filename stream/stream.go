@@ -180,7 +180,9 @@ type Consumer interface {
 	// Poll blocks until at least one durable record is there or ctx ends, and
 	// returns records grouped by partition, each group in offset order. At
 	// most ConsumerOptions.MaxBytes of keys and values are returned, but
-	// always at least one record. The records are the caller's to keep.
+	// always at least one record. The slice is valid until the next Poll; the
+	// records' strings, keys and values are the caller's to keep, and must not
+	// be changed, for others may read the same bytes.
 	Poll(ctx context.Context) ([]Record, error)
 	// Close is idempotent.
 	Close() error

@@ -13,7 +13,7 @@ const module = "tailwater"
 // its own level and those below. A folder stands for all folders in it.
 var layers = [][]string{
 	{"change"},
-	{"internal/view", "internal/expr", "internal/objstore", "internal/failpoint", "internal/clock", "internal/door", "internal/standstill"},
+	{"internal/view", "internal/expr", "internal/objstore", "internal/failpoint", "internal/clock", "internal/door", "internal/standstill", "internal/jsontext"},
 	{"binlog", "stream", "windowing", "sinks"},
 	{"internal/pipeline", "internal/config", "internal/status", "internal/console", "internal/notify", "internal/quality",
 		"internal/verify", "internal/demo", "internal/events"},
@@ -48,7 +48,6 @@ var libraries = []struct {
 }{
 	{"github.com/go-mysql-org/go-mysql", []string{"binlog", "benchmarks"}, false},
 	{"github.com/twmb/franz-go", []string{"stream", "internal/testenv", "benchmarks"}, false},
-	{"github.com/pierrec/lz4", []string{"stream"}, false},
 	{"github.com/redis/go-redis", []string{"sinks/redis", "internal/verify", "internal/demo", "benchmarks"}, true},
 	{"github.com/alicebob/miniredis", []string{"sinks/redis"}, true},
 	{"github.com/parquet-go/parquet-go", []string{"sinks/parquet", "internal/verify", "internal/demo", "benchmarks"}, false},

@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"tailwater/binlog/primary/shop"
+	"tailwater/internal/jsontext"
 	"tailwater/internal/objstore"
 	"tailwater/sinks/parquet"
 	"tailwater/sinks/redis"
-	"tailwater/stream/codec"
 )
 
 // maxDifferences bounds how many mismatches are described.
@@ -125,7 +125,7 @@ func groupJSON(group []any) string {
 		if v == nil {
 			out = append(out, "null"...)
 		} else {
-			out = codec.AppendQuote(out, fmt.Append(nil, v))
+			out = jsontext.AppendQuoted(out, fmt.Append(nil, v))
 		}
 	}
 	return string(append(out, ']'))

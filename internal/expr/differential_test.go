@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"tailwater/internal/jsontext"
 )
 
 // generator makes random conditions and rows. Its conditions are well typed,
@@ -76,7 +78,7 @@ func (g generator) row() *Texts {
 		"status", g.pick("null", `"paid"`, `"test"`, `""`),
 		"city", g.pick("null", `"Pune"`, `"a\"b"`, `"é\n"`, `"\u00e9\n"`, `""`),
 		"payload", g.pick("null", `{"n":`+n+`}`, `{"a":{"b":`+n+`},"n": `+n+`}`, `{"a":[0, `+n+`]}`, `[]`, `null`, `"x"`),
-		"doc", g.pick("null", string(AppendQuoted(nil, []byte(`{"n": `+n+`}`))), `"{\"n\": [}"`, `"n"`),
+		"doc", g.pick("null", string(jsontext.AppendQuoted(nil, []byte(`{"n": `+n+`}`))), `"{\"n\": [}"`, `"n"`),
 		"flag", g.pick("null", "true", "false"),
 		"made", g.pick("null", `"0000-00-00 00:00:00.000"`, `"2026-11-20 10:10:10.123"`, `"2026-11-20 00:00:00.000"`),
 		"took", g.pick("null", `"-01:00:00.000"`, `"838:59:59.000"`),

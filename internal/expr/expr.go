@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"tailwater/change"
+	"tailwater/internal/jsontext"
 )
 
 // EvalError is a row on which an expression fails. It holds no value of the row.
@@ -210,7 +211,7 @@ func (v *Value) appendLeaf(dst []byte, row change.Row) ([]byte, error) {
 	}
 	v.buf = keepBuffer(doc)
 	if len(v.leaf.path) == 0 {
-		return AppendQuoted(dst, doc), nil
+		return jsontext.AppendQuoted(dst, doc), nil
 	}
 	raw, plain, err := v.leaf.path.findIn(kind, doc, v.plain)
 	v.plain = keepBuffer(plain)
@@ -222,5 +223,5 @@ func (v *Value) appendLeaf(dst []byte, row change.Row) ([]byte, error) {
 	case raw[0] == '"':
 		return append(dst, raw...), nil
 	}
-	return AppendQuoted(dst, raw), nil
+	return jsontext.AppendQuoted(dst, raw), nil
 }

@@ -8,48 +8,6 @@ import (
 
 var errJSON = errors.New("the cell is not valid JSON")
 
-// AppendQuoted appends text as a JSON string. It escapes what JSON demands and
-// nothing else: the quote, the backslash and control characters. text must be
-// UTF-8; bytes that are not become U+FFFD, so that the result is always JSON.
-func AppendQuoted(dst, text []byte) []byte {
-	const hexDigits = "0123456789abcdef"
-	dst = append(dst, '"')
-	run := 0
-	for i := 0; i < len(text); {
-		c := text[i]
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRune(text[i:])
-			if r == utf8.RuneError && size == 1 {
-				dst = append(append(dst, text[run:i]...), "\ufffd"...)
-				run = i + 1
-			}
-			i += size
-			continue
-		}
-		if c >= ' ' && c != '"' && c != '\\' {
-			i++
-			continue
-		}
-		dst = append(dst, text[run:i]...)
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		case '\t':
-			dst = append(dst, '\\', 't')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-		}
-		i++
-		run = i
-	}
-	dst = append(dst, text[run:]...)
-	return append(dst, '"')
-}
-
 // isQuoted reports whether text is one JSON string by its ends.
 func isQuoted(text []byte) bool {
 	return len(text) >= 2 && text[0] == '"' && text[len(text)-1] == '"'

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"tailwater/change"
+	"tailwater/internal/jsontext"
 	"tailwater/internal/testenv"
 )
 
@@ -41,7 +42,7 @@ func sqlRow(g generator, nr int) (insert string, cells *Texts) {
 		case kind == "bytes":
 			return "'" + v + "'", `"` + map[string]string{"": "", "hello": "aGVsbG8=", "Hello": "SGVsbG8=", "z": "eg=="}[v] + `"`
 		}
-		return "'" + strings.ReplaceAll(v, `\`, `\\`) + "'", string(AppendQuoted(nil, []byte(v)))
+		return "'" + strings.ReplaceAll(v, `\`, `\\`) + "'", string(jsontext.AppendQuoted(nil, []byte(v)))
 	}
 	var sql []string
 	row := Texts{}

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"tailwater/change"
+	"tailwater/internal/jsontext"
 )
 
 func TestAppendQuoted_IsWhatOthersRead(t *testing.T) {
@@ -17,7 +18,7 @@ func TestAppendQuoted_IsWhatOthersRead(t *testing.T) {
 		all = append(all, byte(c))
 	}
 	for _, text := range []string{"", "plain", `a"b\c`, "\x00\x1f\x7f\n\r\t\b\f", "é№😀", "a/b<c>&", "\u2028", string(all), "cut \xf0\x9f\x98", strings.Repeat("x", 10000)} {
-		quoted := AppendQuoted([]byte("<"), []byte(text))[1:]
+		quoted := jsontext.AppendQuoted([]byte("<"), []byte(text))[1:]
 		var got string
 		if err := json.Unmarshal(quoted, &got); err != nil || got != strings.ToValidUTF8(text, "\ufffd") && utf8.ValidString(text) {
 			t.Errorf("%q: got %s, which reads as %q (%v)", text, quoted, got, err)

@@ -13,6 +13,7 @@ import (
 	"cel.dev/cel-go/common/types/ref"
 
 	"tailwater/change"
+	"tailwater/internal/jsontext"
 )
 
 // value is a value at evaluation, in CEL's terms: types.NullValue, types.Bool,
@@ -179,14 +180,14 @@ func appendValue(dst []byte, v value, c *change.Column) ([]byte, error) {
 	case types.Double:
 		return appendFloat(dst, float64(v))
 	case types.String:
-		return AppendQuoted(dst, []byte(v)), nil
+		return jsontext.AppendQuoted(dst, []byte(v)), nil
 	case types.Bytes:
 		dst = base64.StdEncoding.AppendEncode(append(dst, '"'), v)
 		return append(dst, '"'), nil
 	case timeVal:
-		return AppendQuoted(dst, []byte(v.text)), nil
+		return jsontext.AppendQuoted(dst, []byte(v.text)), nil
 	case docVal:
-		return AppendQuoted(dst, v.text), nil
+		return jsontext.AppendQuoted(dst, v.text), nil
 	}
 	return dst, errors.New("the value has no JSON text")
 }

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"tailwater/change"
@@ -12,6 +13,10 @@ import (
 
 // chunkSize is the size of the buffers that hold keys and values of a batch.
 const chunkSize = 256 << 10
+
+// chunks are idle buffers of that size, shared by all shards: what a burst of
+// one took serves the next of another, and an idle process gives them back.
+var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
 // batch is what one Publish sends: records, and the memory that their keys and
 // values live in. It is filled by the reader's goroutine, then owned by the
@@ -56,7 +61,7 @@ func (b *batch) hold(p []byte) []byte {
 	b.bytes += len(p)
 	n := len(b.chunks)
 	if n == 0 || cap(b.chunks[n-1])-len(b.chunks[n-1]) < len(p) {
-		b.chunks = append(b.chunks, make([]byte, 0, max(chunkSize, len(p))))
+		b.chunks = append(b.chunks, newChunk(len(p)))
 		n++
 	}
 	c := b.chunks[n-1]
@@ -66,23 +71,25 @@ func (b *batch) hold(p []byte) []byte {
 	return c[start:len(c):len(c)]
 }
 
-// reset empties the batch and keeps one ordinary chunk.
+// newChunk returns an empty buffer for n bytes or more.
+func newChunk(n int) []byte {
+	if n > chunkSize {
+		return make([]byte, 0, n)
+	}
+	return chunks.Get().(*[chunkSize]byte)[:0]
+}
+
+// reset empties the batch. Its keys and values must not be used any more.
 func (b *batch) reset() {
 	clear(b.records)
-	var keep []byte
 	for _, c := range b.chunks {
 		if cap(c) == chunkSize {
-			keep = c[:0]
-			break
+			chunks.Put((*[chunkSize]byte)(c[:chunkSize]))
 		}
 	}
 	clear(b.chunks)
-	chunks := b.chunks[:0]
-	if keep != nil {
-		chunks = append(chunks, keep)
-	}
 	b.oldest.Store(0)
-	*b = batch{records: b.records[:0], chunks: chunks, commits: b.commits[:0], oldest: b.oldest}
+	*b = batch{records: b.records[:0], chunks: b.chunks[:0], commits: b.commits[:0], oldest: b.oldest}
 }
 
 // begin notes that rows of a transaction may follow.

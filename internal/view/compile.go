@@ -9,6 +9,7 @@ import (
 
 	"tailwater/change"
 	"tailwater/internal/expr"
+	"tailwater/internal/jsontext"
 )
 
 // shardColumn names the shard's id in keys, and in select and expressions
@@ -108,7 +109,7 @@ func (c *compiler) source(captures map[string]string) error {
 
 func (c *compiler) constant(name, value string) {
 	c.src.columns = append(c.src.columns, change.Column{Name: name, Type: change.Text})
-	c.src.constants = append(c.src.constants, expr.AppendQuoted(nil, []byte(value)))
+	c.src.constants = append(c.src.constants, jsontext.AppendQuoted(nil, []byte(value)))
 }
 
 func (c *compiler) masks() error {
@@ -277,7 +278,7 @@ func (c *compiler) quoting(column *change.Column) quoting {
 
 // memberKey returns `,"name":`.
 func memberKey(name string) []byte {
-	return append(expr.AppendQuoted([]byte{','}, []byte(name)), ':')
+	return append(jsontext.AppendQuoted([]byte{','}, []byte(name)), ':')
 }
 
 func (c *compiler) where() error {
@@ -313,7 +314,7 @@ func (c *compiler) keyColumns() error {
 			case change.EqualFold(name, shardColumn):
 				// The table has a column of that name, which is not meant.
 				at = len(c.plan.cells)
-				c.plan.cells = append(c.plan.cells, cell{kind: cellConstant, name: name, text: expr.AppendQuoted(nil, []byte(c.shard))})
+				c.plan.cells = append(c.plan.cells, cell{kind: cellConstant, name: name, text: jsontext.AppendQuoted(nil, []byte(c.shard))})
 			default:
 				return fmt.Errorf("key[%d]: %w", i, c.unknownKey(name))
 			}
@@ -377,17 +378,17 @@ func (c *compiler) finish() error {
 	p.schema.View = c.def.Name
 	p.old = !m.NoOld
 	p.gtid = !m.NoGTID
-	p.head = append(expr.AppendQuoted([]byte(`","_shard":`), []byte(c.shard)), `,"_ts_us":`...)
+	p.head = append(jsontext.AppendQuoted([]byte(`","_shard":`), []byte(c.shard)), `,"_ts_us":`...)
 	if !m.NoDB {
-		p.names = expr.AppendQuoted(append(p.names, `,"_db":`...), []byte(c.table.Database))
+		p.names = jsontext.AppendQuoted(append(p.names, `,"_db":`...), []byte(c.table.Database))
 	}
 	if !m.NoTable {
-		p.names = expr.AppendQuoted(append(p.names, `,"_table":`...), []byte(c.table.Name))
+		p.names = jsontext.AppendQuoted(append(p.names, `,"_table":`...), []byte(c.table.Name))
 	}
 	if !m.NoSchema {
 		p.print = append(append([]byte(`,"_schema":"`), p.schema.Fingerprint()...), '"')
 	}
-	p.before.ends = make([]int, len(p.cells))
-	p.after.ends = make([]int, len(p.cells))
+	p.before.places = make([]place, len(p.cells))
+	p.after.places = make([]place, len(p.cells))
 	return nil
 }

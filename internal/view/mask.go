@@ -11,6 +11,7 @@ import (
 
 	"tailwater/change"
 	"tailwater/internal/expr"
+	"tailwater/internal/jsontext"
 )
 
 // The kinds of masks.
@@ -86,7 +87,7 @@ func (m *masker) append(dst []byte, row change.Row, col int) ([]byte, error) {
 		m.plain = kept(text)
 	}
 	if m.kind == maskTruncate {
-		return expr.AppendQuoted(dst, text[:prefix(text, m.keep)]), nil
+		return jsontext.AppendQuoted(dst, text[:prefix(text, m.keep)]), nil
 	}
 	m.hmac.Reset()
 	m.hmac.Write(text)

@@ -8,6 +8,7 @@ import (
 
 	"tailwater/change"
 	"tailwater/internal/expr"
+	"tailwater/internal/jsontext"
 )
 
 // Plan turns the row changes of one table shape into the events of one view.
@@ -31,6 +32,8 @@ type Plan struct {
 	// head, names and print are the texts between the metadata that changes.
 	head, names, print []byte
 	gtid, old          bool
+	// lastGTID is the transaction of the last event, gtidText its member.
+	lastGTID, gtidText []byte
 
 	before, after image
 	// out holds the values of the events of one change.
@@ -38,18 +41,25 @@ type Plan struct {
 	parts        int
 }
 
-// image is one row image, rendered: ends[i] is where cell i ends in buf.
+// image is one row image, rendered: buf holds the members of the shown cells
+// as they stand in an event, then the other cells. Cell i is at places[i].
 type image struct {
-	buf  []byte
-	ends []int
-	key  []byte
+	buf    []byte
+	places []place
+	key    []byte
 }
 
-func (m *image) cell(i int) []byte {
-	if i == 0 {
-		return m.buf[:m.ends[0]]
+// place is where a cell begins and ends in an image.
+type place struct{ start, end int }
+
+func (m *image) cell(i int) []byte { return m.buf[m.places[i].start:m.places[i].end] }
+
+// members are those of the first n cells, from the comma before them on.
+func (m *image) members(n int) []byte {
+	if n == 0 {
+		return nil
 	}
-	return m.buf[m.ends[i-1]:m.ends[i]]
+	return m.buf[:m.places[n-1].end]
 }
 
 // maxParts is how many events one change may become: LSN.Part has 16 bits.
@@ -142,11 +152,16 @@ func (p *Plan) take(row change.Row, m *image) (bool, error) {
 	}
 	m.buf = kept(m.buf)
 	for i := range p.cells {
-		var err error
-		if m.buf, err = p.appendCell(m.buf, &p.cells[i]); err != nil {
-			return false, fmt.Errorf("key %s, select.%s: %w", p.keyForError(), p.cells[i].name, err)
+		c := &p.cells[i]
+		if i < p.shown {
+			m.buf = append(m.buf, c.key...)
 		}
-		m.ends[i] = len(m.buf)
+		start := len(m.buf)
+		var err error
+		if m.buf, err = p.appendCell(m.buf, c); err != nil {
+			return false, fmt.Errorf("key %s, select.%s: %w", p.keyForError(), c.name, err)
+		}
+		m.places[i] = place{start, len(m.buf)}
 	}
 	m.key = append(kept(m.key), '[')
 	for n, i := range p.key {
@@ -164,7 +179,7 @@ func appendKeyPart(dst []byte, n int, cell []byte) []byte {
 	if cell[0] == '"' || string(cell) == "null" {
 		return append(dst, cell...)
 	}
-	return expr.AppendQuoted(dst, cell)
+	return jsontext.AppendQuoted(dst, cell)
 }
 
 // keyForError renders the key of the row at hand for an error's text, behind
@@ -214,6 +229,9 @@ func (p *Plan) appendDocument(dst []byte, col int) ([]byte, error) {
 	if p.src.State(col) == change.Null {
 		return append(dst, "null"...), nil
 	}
+	if row, ok := p.src.documents(col); ok {
+		return row.AppendDocument(dst, col)
+	}
 	doc, err := p.src.AppendJSON(p.scratch[:0], col)
 	if err != nil {
 		return dst, err
@@ -222,7 +240,7 @@ func (p *Plan) appendDocument(dst []byte, col int) ([]byte, error) {
 	if len(doc) == 0 {
 		return dst, errEmptyCell
 	}
-	return expr.AppendQuoted(dst, doc), nil
+	return jsontext.AppendQuoted(dst, doc), nil
 }
 
 // quoteNumber makes the number at the end of dst a JSON string, if it is one
@@ -264,18 +282,23 @@ func (p *Plan) emit(c *Change, op change.Op, m *image, emit func(Event) error) e
 	out = append(lsn.Append(out), '"')
 	out = append(out, p.names...)
 	if p.gtid {
-		p.scratch = append(p.scratch[:0], c.GTID...)
-		out = expr.AppendQuoted(append(out, `,"_gtid":`...), p.scratch)
+		out = p.appendGTID(out, c.GTID)
 	}
-	out = append(out, p.print...)
-	for i := range p.cells[:p.shown] {
-		out = append(append(out, p.cells[i].key...), m.cell(i)...)
-	}
+	out = append(append(out, p.print...), m.members(p.shown)...)
 	if op == change.Update && p.old {
 		out = p.appendOld(out)
 	}
 	p.out = append(out, '}')
 	return emit(Event{Op: op, LSN: lsn, Key: m.key, Value: p.out[start:]})
+}
+
+// appendGTID appends the member _gtid. Rows of one transaction share its text.
+func (p *Plan) appendGTID(out []byte, gtid string) []byte {
+	if string(p.lastGTID) != gtid {
+		p.lastGTID = append(p.lastGTID[:0], gtid...)
+		p.gtidText = jsontext.AppendQuoted(append(p.gtidText[:0], `,"_gtid":`...), p.lastGTID)
+	}
+	return append(out, p.gtidText...)
 }
 
 // appendOld appends _old: the columns whose text changed, as they were.

@@ -34,6 +34,16 @@ func (s *source) State(col int) change.CellState {
 	return s.row.State(col)
 }
 
+// documents returns the row when it renders column col, a JSON column without
+// a mask, as a string by itself.
+func (s *source) documents(col int) (change.DocumentRow, bool) {
+	if col >= s.table || s.masks != nil && s.masks[col] != nil {
+		return nil, false
+	}
+	row, ok := s.row.(change.DocumentRow)
+	return row, ok
+}
+
 // AppendJSON appends the JSON text of a cell.
 func (s *source) AppendJSON(dst []byte, col int) ([]byte, error) {
 	if col >= s.table {

@@ -4,7 +4,7 @@ import (
 	"strconv"
 
 	"tailwater/change"
-	"tailwater/internal/expr"
+	"tailwater/internal/jsontext"
 )
 
 // TableChange is one change of a table as a whole, as the reader hands it over.
@@ -49,4 +49,4 @@ func appendTable(dst []byte, member string, t change.TableName) []byte {
 	return append(appendText(append(dst, ','), t.Name), ']')
 }
 
-func appendText(dst []byte, text string) []byte { return expr.AppendQuoted(dst, []byte(text)) }
+func appendText(dst []byte, text string) []byte { return jsontext.AppendQuoted(dst, []byte(text)) }

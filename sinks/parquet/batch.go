@@ -1,15 +1,21 @@
 package parquet
 
 import (
-	"fmt"
+	"errors"
+	"slices"
 	"strconv"
+	"unsafe"
 
 	"tailwater/stream"
 	"tailwater/stream/codec"
 )
 
-// keepRows is how many rows' room a partition keeps from one batch to the next.
-const keepRows = 16 << 10
+// keepRows is how many rows' room a partition keeps from one batch to the next,
+// minRows how many it makes at first.
+const (
+	keepRows = 16 << 10
+	minRows  = 256
+)
 
 // batch is the rows of one manifest, by directory.
 type batch struct {
@@ -71,9 +77,9 @@ func (b *batch) add(r *stream.Record, t *taker) error {
 	if err := t.picker.Pick(r.Value, t.raw); err != nil {
 		return err
 	}
-	micros, err := strconv.ParseInt(string(t.raw[0]), 10, 64)
+	micros, err := strconv.ParseInt(unsafe.String(unsafe.SliceData(t.raw[0]), len(t.raw[0])), 10, 64)
 	if err != nil {
-		return fmt.Errorf("_ts_us is not a number")
+		return errors.New("_ts_us is not a number")
 	}
 	dir, err := b.dirOf(micros, t)
 	if err != nil {
@@ -84,6 +90,10 @@ func (b *batch) add(r *stream.Record, t *taker) error {
 		b.tables = true // it has no columns, hence no schema
 	} else {
 		x.schema = b.print(t.raw[1])
+	}
+	if len(b.rows) == cap(b.rows) {
+		// By doubling: a long slice would be copied four times over otherwise.
+		b.rows = slices.Grow(b.rows, max(minRows, len(b.rows)))
 	}
 	b.rows = append(b.rows, x)
 	b.bytes += len(r.Value)

@@ -32,12 +32,9 @@ type converter struct {
 // end its bytes are appended.
 func (c *converter) value(raw []byte, arena *[]byte) (pq.Value, error) {
 	if c.col.Kind == KindText {
-		return textValue(raw, arena)
+		return textValue(raw, arena), nil
 	}
-	s, err := c.plain(raw)
-	if err != nil {
-		return pq.Value{}, err
-	}
+	s := c.plain(raw)
 	switch c.col.Kind {
 	case KindInt:
 		v, err := strconv.ParseInt(s, 10, 64)
@@ -72,19 +69,16 @@ func (c *converter) value(raw []byte, arena *[]byte) (pq.Value, error) {
 
 // plain returns the text of a scalar: a number as it stands, a string
 // unquoted. It is valid until the next call.
-func (c *converter) plain(raw []byte) (string, error) {
+func (c *converter) plain(raw []byte) string {
 	if raw[0] == '"' {
 		inner := raw[1 : len(raw)-1]
 		if escaped(inner) {
-			var err error
-			if c.buf, err = codec.AppendUnquote(c.buf[:0], raw); err != nil {
-				return "", err
-			}
+			c.buf = codec.AppendText(c.buf[:0], raw)
 			inner = c.buf
 		}
 		raw = inner
 	}
-	return unsafe.String(unsafe.SliceData(raw), len(raw)), nil
+	return unsafe.String(unsafe.SliceData(raw), len(raw))
 }
 
 // escaped reports whether the inside of a JSON string is not its own text:
@@ -102,21 +96,17 @@ func misfitUnless(ok bool) error {
 }
 
 // textValue stores strings unquoted and everything else as its JSON text.
-func textValue(raw []byte, arena *[]byte) (pq.Value, error) {
+func textValue(raw []byte, arena *[]byte) pq.Value {
 	if raw[0] != '"' {
-		return pq.ByteArrayValue(raw), nil
+		return pq.ByteArrayValue(raw)
 	}
 	inner := raw[1 : len(raw)-1]
 	if !escaped(inner) {
-		return pq.ByteArrayValue(inner), nil
+		return pq.ByteArrayValue(inner)
 	}
 	start := len(*arena)
-	out, err := codec.AppendUnquote(*arena, raw)
-	if err != nil {
-		return pq.Value{}, err
-	}
-	*arena = out
-	return pq.ByteArrayValue(out[start:]), nil
+	*arena = codec.AppendText(*arena, raw)
+	return pq.ByteArrayValue((*arena)[start:])
 }
 
 // micros reads a date and time, with T or a space between them, and with or

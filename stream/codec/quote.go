@@ -1,48 +1,10 @@
 package codec
 
 import (
+	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
 )
-
-const hexDigits = "0123456789abcdef"
-
-// AppendQuote appends s as a JSON string (RFC 8259). Only quotes, backslashes
-// and controls are escaped; bytes that are not UTF-8 become U+FFFD, for JSON
-// text must be UTF-8.
-func AppendQuote(dst, s []byte) []byte {
-	if !utf8.Valid(s) {
-		s = []byte(string([]rune(string(s))))
-	}
-	dst = append(dst, '"')
-	for start := 0; ; {
-		end := cleanRun(s, start)
-		dst = append(dst, s[start:end]...)
-		if end == len(s) {
-			return append(dst, '"')
-		}
-		dst = appendEscape(dst, s[end])
-		start = end + 1
-	}
-}
-
-func appendEscape(dst []byte, c byte) []byte {
-	switch c {
-	case '"', '\\':
-		return append(dst, '\\', c)
-	case '\n':
-		return append(dst, '\\', 'n')
-	case '\r':
-		return append(dst, '\\', 'r')
-	case '\t':
-		return append(dst, '\\', 't')
-	case '\b':
-		return append(dst, '\\', 'b')
-	case '\f':
-		return append(dst, '\\', 'f')
-	}
-	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-}
 
 // AppendUnquote appends the text of a JSON string, given with its quotes. As
 // in encoding/json, a surrogate without its other half and bytes that are not
@@ -61,8 +23,41 @@ func AppendUnquote(dst, raw []byte) ([]byte, error) {
 	return appendUnescaped(dst, raw[1:len(raw)-1]), nil
 }
 
+// AppendText appends the text of a JSON string that a Picker found, given with
+// its quotes: AppendUnquote for what has been checked.
+func AppendText(dst, raw []byte) []byte { return appendUnescaped(dst, raw[1:len(raw)-1]) }
+
 // appendUnescaped appends the text of the inside of a checked JSON string.
 func appendUnescaped(dst, s []byte) []byte {
+	if !utf8.Valid(s) {
+		return appendRepaired(dst, s)
+	}
+	dst = slices.Grow(dst, len(s))
+	for start := 0; ; {
+		// A document in a string has an escape every few bytes: calls for such
+		// short runs would cost more than the bytes.
+		end := start
+		for end < len(s) && s[end] != '\\' {
+			dst = append(dst, s[end])
+			if end++; end-start == shortRun {
+				run := cleanRun(s, end)
+				dst = append(dst, s[end:run]...)
+				end = run
+				break
+			}
+		}
+		if end == len(s) {
+			return dst
+		}
+		dst, start = appendEscaped(dst, s, end)
+	}
+}
+
+// shortRun is the length up to which bytes are copied one by one.
+const shortRun = 16
+
+// appendRepaired is appendUnescaped for text with bytes that are not UTF-8.
+func appendRepaired(dst, s []byte) []byte {
 	for start := 0; ; {
 		end := cleanRun(s, start)
 		dst = appendUTF8(dst, s[start:end])

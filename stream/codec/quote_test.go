@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"tailwater/internal/jsontext"
 )
 
 func TestAppendQuote_EscapesOnlyWhatItMust(t *testing.T) {
@@ -19,8 +21,8 @@ func TestAppendQuote_EscapesOnlyWhatItMust(t *testing.T) {
 		{"a\xffb", "\"a\ufffdb\""},
 	}
 	for _, tt := range tests {
-		if got := string(AppendQuote([]byte("x"), []byte(tt.in))); got != "x"+tt.want {
-			t.Errorf("AppendQuote(%q): got %s, want %s", tt.in, got[1:], tt.want)
+		if got := string(jsontext.AppendQuoted([]byte("x"), []byte(tt.in))); got != "x"+tt.want {
+			t.Errorf("jsontext.AppendQuoted(%q): got %s, want %s", tt.in, got[1:], tt.want)
 		}
 	}
 }
@@ -62,10 +64,10 @@ func FuzzQuoteRoundTrip(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, s []byte) {
-		quoted := AppendQuote(nil, s)
+		quoted := jsontext.AppendQuoted(nil, s)
 		var std string
 		if err := json.Unmarshal(quoted, &std); err != nil {
-			t.Fatalf("AppendQuote(%q) = %q is not JSON: %v", s, quoted, err)
+			t.Fatalf("jsontext.AppendQuoted(%q) = %q is not JSON: %v", s, quoted, err)
 		}
 		got, err := AppendUnquote(nil, quoted)
 		if err != nil || string(got) != std || std != string([]rune(string(s))) {
@@ -77,9 +79,9 @@ func FuzzQuoteRoundTrip(f *testing.F) {
 func TestQuote_AllocatesNothing(t *testing.T) {
 	in := []byte("a clean run, é, and \"quotes\"\n")
 	dst := make([]byte, 0, 128)
-	raw := AppendQuote(nil, in)
+	raw := jsontext.AppendQuoted(nil, in)
 	if got := testing.AllocsPerRun(100, func() {
-		dst = AppendQuote(dst[:0], in)
+		dst = jsontext.AppendQuoted(dst[:0], in)
 		dst, _ = AppendUnquote(dst[:0], raw)
 	}); got != 0 {
 		t.Errorf("got %v allocations, want 0", got)
@@ -92,6 +94,6 @@ func BenchmarkAppendQuote(b *testing.B) {
 	b.SetBytes(int64(len(in)))
 	b.ReportAllocs()
 	for b.Loop() {
-		dst = AppendQuote(dst[:0], in)
+		dst = jsontext.AppendQuoted(dst[:0], in)
 	}
 }

@@ -50,7 +50,7 @@ func attach(ctx context.Context, dir, addr string) (*Attached, error) {
 	}
 	l := &Log{o: Options{MemoryBytes: defaultMemory}, dir: path, logDir: filepath.Join(path, "log"), addr: addr}
 	l.memory = semaphore.NewWeighted(l.o.MemoryBytes)
-	l.syncer = newSyncer(l)
+	l.syncer, l.tail = newSyncer(l), newTail(0)
 	l.topics = topicSet{byName: make(map[string]*topic)}
 	if err := l.refresh(); err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -40,7 +39,7 @@ type batch struct {
 	tp      stream.TopicPartition
 	raw     []byte
 	id      []byte
-	packed  bytes.Buffer
+	packed  []byte
 	encoded []byte
 	n       int32
 }
@@ -48,8 +47,8 @@ type batch struct {
 func (b *batch) reset(tp stream.TopicPartition) {
 	b.tp, b.n = tp, 0
 	b.raw, b.encoded = b.raw[:0], b.encoded[:0]
-	if cap(b.raw) > maxKept || cap(b.encoded) > maxKept || b.packed.Cap() > maxKept {
-		b.raw, b.encoded, b.packed = nil, nil, bytes.Buffer{}
+	if cap(b.raw) > maxKept || cap(b.encoded) > maxKept || cap(b.packed) > maxKept {
+		b.raw, b.encoded, b.packed = nil, nil, nil
 	}
 }
 
@@ -97,12 +96,8 @@ func (b *batch) add(r *stream.Record) {
 func (b *batch) encode(millis int64) ([]byte, error) {
 	payload, codec := b.raw, kgo.CodecNone
 	if len(b.raw) >= minCompress {
-		b.packed.Reset()
-		if err := pack(&b.packed, b.raw); err != nil {
-			return nil, err
-		}
-		if b.packed.Len() < len(b.raw) {
-			payload, codec = b.packed.Bytes(), kgo.CodecLz4
+		if b.packed = pack(b.packed, b.raw); len(b.packed) < len(b.raw) {
+			payload, codec = b.packed, kgo.CodecSnappy
 		}
 	}
 	if len(payload) > 1<<31-1-batchHeader {

@@ -49,7 +49,7 @@ func TestBatch_IsWhatKafkaReads(t *testing.T) {
 		if uint32(kb.CRC) != crc32.Checksum(raw[batchAttrs:], castagnoli) || int(kb.Length) != len(raw)-12 || kb.FirstTimestamp != 1234 || kb.ProducerID != -1 {
 			t.Errorf("%d records: got header %+v", n, kb)
 		}
-		if compressed := kb.Attributes&7 == int16(kgo.CodecLz4); compressed != (n == 400) {
+		if compressed := kb.Attributes&7 == int16(kgo.CodecSnappy); compressed != (n == 400) {
 			t.Errorf("%d records: compressed is %v", n, compressed)
 		}
 		got, err := kfake.BatchRecords(kb)

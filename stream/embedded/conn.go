@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kbin"
@@ -46,8 +47,12 @@ func (l *Log) dial(ctx context.Context) (*conn, error) {
 	return &conn{nc: nc, formatter: kmsg.NewRequestFormatter(kmsg.FormatterClientID("tailwater"))}, nil
 }
 
-// maxKept bounds the buffers that a connection keeps between requests.
-const maxKept = 1 << 20
+// maxKept bounds the buffers that a connection keeps between requests: the
+// largest ordinary request, compressed.
+const maxKept = maxRequest / 2
+
+// reserve makes room for a request of n bytes, so that it need not grow there.
+func (c *conn) reserve(n int) { c.out = slices.Grow(c.out[:0], n) }
 
 // do sends a request and reads its response. Byte slices in the response are
 // valid until the next call.

@@ -16,7 +16,6 @@ import (
 const (
 	defaultPoll       = 1 << 20
 	maxPartitionFetch = 128 << 10
-	minExpect         = 16
 )
 
 // Consumer reads durable records. See stream.Consumer.
@@ -34,8 +33,8 @@ type Consumer struct {
 	failed   error
 	request  *kmsg.FetchRequest
 	reply    *kmsg.FetchResponse
-	// expect is how many records the next poll may bring.
-	expect int
+	// out is what the last poll returned.
+	out    []stream.Record
 	closed bool
 }
 
@@ -123,8 +122,12 @@ func (c *Consumer) Poll(ctx context.Context) ([]stream.Record, error) {
 			return nil, context.Cause(ctx)
 		}
 		records, err := c.take()
-		if len(records) > 0 || err != nil {
-			return records, c.remember(err)
+		if err != nil {
+			return nil, c.remember(err)
+		}
+		if len(records) > 0 {
+			c.rotate()
+			return records, nil
 		}
 		fetched, err := c.fetch(ctx)
 		if err != nil {
@@ -151,36 +154,44 @@ func (c *Consumer) remember(err error) error {
 	return err
 }
 
-// take hands out what was fetched, up to the bound.
+// take hands out what was fetched, up to the bound. Records are built where
+// they stay, for they are large to copy.
 func (c *Consumer) take() (out []stream.Record, err error) {
-	defer func() {
-		if len(out) > 0 {
-			c.expect = len(out) + len(out)/8
-		}
-	}()
+	out = c.out[:0]
+	defer func() { c.out = out }()
 	size := 0
 	for _, r := range c.assigned {
-		for size < c.maxBytes {
-			rec, ok, err := c.next(r)
+		// Each gives a part, so that no partition runs ahead of the others.
+		for begun := size; size < c.maxBytes && size-begun < maxPartitionFetch; {
+			if ok, err := c.ready(r); err != nil || !ok {
+				if err != nil && len(out) == 0 {
+					return out, err
+				}
+				if err != nil {
+					return out, nil // what came before it is good; the error comes again
+				}
+				break
+			}
+			out = append(out, stream.Record{})
+			rec := &out[len(out)-1]
+			took, err := c.next(r, rec)
+			if err != nil || !took {
+				out = out[:len(out)-1]
+			}
 			if err != nil {
-				// What came before it is good; the error comes again.
 				if len(out) > 0 {
 					return out, nil
 				}
-				return nil, err
+				return out, err
 			}
-			if !ok {
-				break
+			if !took {
+				continue
 			}
 			n := len(rec.Key) + len(rec.Value)
 			if size > 0 && size+n > c.maxBytes {
-				c.putBack(r, rec)
-				return out, nil
+				r.out = append(r.out[:0], *rec)
+				return out[:len(out)-1], nil
 			}
-			if out == nil {
-				out = make([]stream.Record, 0, max(minExpect, c.expect))
-			}
-			out = append(out, rec)
 			size += max(n, 1)
 			r.next = rec.Offset + 1
 		}
@@ -188,40 +199,48 @@ func (c *Consumer) take() (out []stream.Record, err error) {
 	return out, nil
 }
 
-// putBack keeps a record for the next Poll.
-func (c *Consumer) putBack(r *reading, rec stream.Record) { r.out = append(r.out[:0], rec) }
+// ready reports whether a partition has a record at hand.
+func (c *Consumer) ready(r *reading) (bool, error) {
+	if len(r.out) > 0 || r.left > 0 {
+		return true, nil
+	}
+	if len(r.fetched) > 0 {
+		return r.open()
+	}
+	if r.next < r.p.first.Load() {
+		return false, nil
+	}
+	w := c.log.tail.find(r.p, r.next)
+	if w == nil || w.head.next > r.p.synced.Load() {
+		return false, nil
+	}
+	r.batch, r.left, r.rest = w.head, w.head.count, cursor{b: w.body}
+	return true, nil
+}
 
-// next returns the next record of a partition, if one is there.
-func (c *Consumer) next(r *reading) (stream.Record, bool, error) {
+// next fills in the next record of a partition that is ready. It reports false
+// for one that lies before the offset that was asked for.
+func (c *Consumer) next(r *reading, rec *stream.Record) (bool, error) {
 	if len(r.out) > 0 {
-		rec := r.out[0]
+		*rec = r.out[0]
 		r.out = r.out[:0]
-		return rec, true, nil
+		return true, nil
 	}
-	for {
-		if r.left == 0 {
-			if ok, err := r.open(); err != nil || !ok {
-				return stream.Record{}, false, err
-			}
-		}
-		raw, err := r.rest.record()
-		offset := r.batch.base + raw.delta
-		if err != nil || offset < r.batch.base || offset >= r.batch.next {
-			return stream.Record{}, false, r.foreign(r.next, fmt.Sprintf("%v", errBatch))
-		}
-		r.left--
-		if offset < r.next {
-			continue // the batch began before the offset that was asked for
-		}
-		rec := stream.Record{
-			Topic: r.p.tp.Topic, Partition: r.p.tp.Partition, Offset: offset,
-			Key: raw.key, Value: raw.value, Time: time.UnixMilli(r.batch.time + raw.time),
-		}
-		if err := c.decoder.Decode(raw.kind, raw.id, &rec); err != nil {
-			return stream.Record{}, false, r.foreign(offset, err.Error())
-		}
-		return rec, true, nil
+	raw, err := r.rest.record()
+	offset := r.batch.base + raw.delta
+	if err != nil || offset < r.batch.base || offset >= r.batch.next {
+		return false, r.foreign(r.next, fmt.Sprintf("%v", errBatch))
 	}
+	r.left--
+	if offset < r.next {
+		return false, nil
+	}
+	rec.Topic, rec.Partition, rec.Offset = r.p.tp.Topic, r.p.tp.Partition, offset
+	rec.Key, rec.Value, rec.Time = raw.key, raw.value, time.UnixMilli(r.batch.time+raw.time)
+	if err := c.decoder.Decode(raw.kind, raw.id, rec); err != nil {
+		return false, r.foreign(offset, err.Error())
+	}
+	return true, nil
 }
 
 func (r *reading) foreign(offset int64, reason string) error {
@@ -256,6 +275,14 @@ func (r *reading) open() (bool, error) {
 	return false, nil
 }
 
+// rotate changes the order of the partitions, so that a full answer does not
+// starve the last ones.
+func (c *Consumer) rotate() {
+	if len(c.assigned) > 1 {
+		c.assigned = append(c.assigned[1:], c.assigned[0])
+	}
+}
+
 // fetch asks the broker for every assigned partition that has durable records
 // and none at hand, and reports whether anything came.
 func (c *Consumer) fetch(ctx context.Context) (bool, error) {
@@ -275,8 +302,6 @@ func (c *Consumer) fetch(ctx context.Context) (bool, error) {
 	if len(c.request.Topics) == 0 {
 		return false, nil
 	}
-	// Rotate, so that a full answer does not starve the last ones.
-	c.assigned = append(c.assigned[1:], c.assigned[0])
 	weight := min(int64(c.request.MaxBytes)*2, c.log.o.MemoryBytes)
 	if err := c.log.memory.Acquire(ctx, weight); err != nil {
 		return false, context.Cause(ctx)

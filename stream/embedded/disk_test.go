@@ -114,7 +114,7 @@ func TestConsumer_NeverSeesWhatIsNotSynced(t *testing.T) {
 	if err := func() error {
 		defer one.topics.mu.Unlock()
 		defer one.topics.change.Unlock()
-		if err := w.fill(); err != nil {
+		if err := w.fill(1); err != nil {
 			return err
 		}
 		if err := w.nc.do(t.Context(), w.request, w.reply); err != nil {
@@ -237,18 +237,26 @@ func TestReading_HoldsBackBatchesThatAreNotSynced(t *testing.T) {
 		r.fetched = append(r.fetched, raw...)
 	}
 	p.synced.Store(1)
-	c := &Consumer{}
-	for _, want := range []bool{true, false, false} {
-		rec, ok, err := c.next(r)
-		if ok != want || err != nil {
-			t.Fatalf("got offset %d, %v, %v, want %v", rec.Offset, ok, err, want)
+	c := &Consumer{log: &Log{tail: newTail(0)}}
+	take := func() (offset int64, took bool) {
+		ok, err := c.ready(r)
+		if err != nil || !ok {
+			return 0, false
 		}
-		if ok {
-			r.next = rec.Offset + 1
+		var rec stream.Record
+		if took, err = c.next(r, &rec); err != nil || !took {
+			t.Fatalf("a batch that is ready gave %v, %v", took, err)
+		}
+		r.next = rec.Offset + 1
+		return rec.Offset, true
+	}
+	for _, want := range []bool{true, false, false} {
+		if offset, took := take(); took != want || offset != 0 {
+			t.Fatalf("got offset %d, %v, want 0, %v", offset, took, want)
 		}
 	}
 	p.synced.Store(2)
-	if rec, ok, err := c.next(r); !ok || err != nil || rec.Offset != 1 {
-		t.Errorf("once it is synced: got offset %d, %v, %v, want 1", rec.Offset, ok, err)
+	if offset, took := take(); !took || offset != 1 {
+		t.Errorf("once it is synced: got offset %d, %v, want 1, true", offset, took)
 	}
 }

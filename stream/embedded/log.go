@@ -36,6 +36,10 @@ type Options struct {
 	// MemoryBytes bounds the buffers of all sessions and consumers together,
 	// but for one record that is larger by itself; 0 is 64 MiB.
 	MemoryBytes int64
+	// TailBytes bounds the records of the last seconds that are kept unpacked
+	// for consumers that follow closely, besides MemoryBytes; 0 is half of
+	// MemoryBytes, below 0 is none.
+	TailBytes int64
 	// Retention says what Trim may remove.
 	Retention Retention
 	// SegmentBytes is the size at which a partition begins a new file; 0 is
@@ -70,6 +74,7 @@ type Log struct {
 	ends      *endsFile
 	positions *positionStore
 	syncer    *syncer
+	tail      *tail
 	memory    *semaphore.Weighted
 	schemaMu  sync.Mutex
 	trimMu    sync.Mutex
@@ -103,6 +108,10 @@ func (o *Options) fill() error {
 	if o.MemoryBytes == 0 {
 		o.MemoryBytes = defaultMemory
 	}
+	if o.TailBytes == 0 {
+		o.TailBytes = o.MemoryBytes / 2
+	}
+	o.TailBytes = max(o.TailBytes, 0)
 	if o.SegmentBytes == 0 {
 		o.SegmentBytes = segmentSize
 	}
@@ -131,7 +140,7 @@ func Open(o Options) (*Log, error) {
 		return nil, fmt.Errorf("open embedded stream: %w", err)
 	}
 	l := &Log{o: o, dir: dir, logDir: filepath.Join(dir, "log"), logger: o.Logger, memory: semaphore.NewWeighted(o.MemoryBytes)}
-	l.syncer = newSyncer(l)
+	l.syncer, l.tail = newSyncer(l), newTail(o.TailBytes)
 	if err := l.open(); err != nil {
 		l.release()
 		return nil, fmt.Errorf("open embedded stream: %w", err)

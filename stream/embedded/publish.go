@@ -20,6 +20,13 @@ const (
 	maxRequest = 4 << 20
 )
 
+// What a request has beside its records, with room to spare: its head, and for
+// each partition lengths and a topic's name.
+const (
+	requestRoom   = 256
+	partitionRoom = 320
+)
+
 func brokerError(code int16) error { return kerr.ErrorForCode(code) }
 
 // writer sends records to the broker: one request at a time, with at most one
@@ -111,7 +118,8 @@ func (w *writer) send(ctx context.Context, size int64) error {
 		return fmt.Errorf("wait for memory: %w", context.Cause(ctx))
 	}
 	defer w.log.memory.Release(weight)
-	if err := w.fill(); err != nil {
+	now := time.Now().UnixMilli()
+	if err := w.fill(now); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, w.log.o.Timeout, fmt.Errorf("no answer within %s", w.log.o.Timeout))
@@ -120,20 +128,21 @@ func (w *writer) send(ctx context.Context, size int64) error {
 	if err := w.nc.do(ctx, w.request, w.reply); err != nil {
 		return err
 	}
-	return w.acknowledge()
+	return w.acknowledge(now)
 }
 
-// fill makes the request of the batches, each topic once.
-func (w *writer) fill() error {
-	now := time.Now().UnixMilli()
+// fill makes the request of the batches, each topic once. Their time is millis.
+func (w *writer) fill(millis int64) error {
+	room := requestRoom
 	w.request.Topics = w.request.Topics[:0]
 	for _, b := range w.order {
-		records, err := b.encode(now)
+		records, err := b.encode(millis)
 		if err != nil {
 			return err
 		}
 		part := kmsg.NewProduceRequestTopicPartition()
 		part.Partition, part.Records = b.tp.Partition, records
+		room += len(records) + partitionRoom
 		at := -1
 		for i := range w.request.Topics {
 			if w.request.Topics[i].Topic == b.tp.Topic {
@@ -148,11 +157,12 @@ func (w *writer) fill() error {
 		}
 		w.request.Topics[at].Partitions = append(w.request.Topics[at].Partitions, part)
 	}
+	w.nc.reserve(room)
 	return nil
 }
 
 // acknowledge reads the answer: every batch of the request must be in it.
-func (w *writer) acknowledge() error {
+func (w *writer) acknowledge(millis int64) error {
 	answered := 0
 	for _, t := range w.reply.Topics {
 		for _, a := range t.Partitions {
@@ -173,6 +183,7 @@ func (w *writer) acknowledge() error {
 				s.base = unseen
 			}
 			w.acked[p] = s
+			w.log.tail.add(p, a.BaseOffset, millis, b)
 			answered++
 		}
 	}

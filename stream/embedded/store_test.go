@@ -25,11 +25,19 @@ func TestConformance(t *testing.T) {
 	})
 }
 
+// Nothing is kept for consumers that follow closely: everything is fetched.
+func TestConformance_WithoutTail(t *testing.T) {
+	streamtest.Run(t, func(t *testing.T) streamtest.Store {
+		return &store{dir: filepath.Join(t.TempDir(), "log"), tail: -1}
+	})
+}
+
 // store keeps a log in a directory. To kill the log, it copies the directory
 // as it is and goes on with the copy: that is what the kernel keeps of a killed
 // process.
 type store struct {
 	dir    string
+	tail   int64
 	mu     sync.Mutex
 	faults []*kfake.FaultHandle
 }
@@ -45,7 +53,12 @@ func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)
 // openDir opens a log that is closed when the test ends.
 func openDir(t testing.TB, dir string) *Log {
 	t.Helper()
-	l, err := Open(Options{Dir: dir, Name: "suite", Logger: quiet()})
+	return openWith(t, Options{Dir: dir, Name: "suite", Logger: quiet()})
+}
+
+func openWith(t testing.TB, o Options) *Log {
+	t.Helper()
+	l, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +66,9 @@ func openDir(t testing.TB, dir string) *Log {
 	return l
 }
 
-func (s *store) Open(t *testing.T) stream.Log { return openDir(t, s.dir) }
+func (s *store) Open(t *testing.T) stream.Log {
+	return openWith(t, Options{Dir: s.dir, Name: "suite", Logger: quiet(), TailBytes: s.tail})
+}
 
 func (s *store) Kill(t *testing.T, l stream.Log) {
 	t.Helper()

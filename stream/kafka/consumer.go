@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,7 +22,9 @@ type Consumer struct {
 	client  *kgo.Client
 	decoder wire.Decoder
 	// queue are records that were fetched and not yet handed out.
-	queue  []*kgo.Record
+	queue []*kgo.Record
+	// out is what the last poll returned.
+	out    []stream.Record
 	failed error
 	closed bool
 }
@@ -120,7 +123,8 @@ func (c *Consumer) take() ([]stream.Record, error) {
 		size += len(r.Key) + len(r.Value)
 		n++
 	}
-	out := make([]stream.Record, 0, n)
+	out := slices.Grow(c.out[:0], n)
+	c.out = out
 	for i, r := range c.queue[:n] {
 		rec, err := c.record(r)
 		if err != nil {

@@ -19,8 +19,8 @@ import (
 	"unsafe"
 
 	"tailwater/change"
+	"tailwater/internal/jsontext"
 	"tailwater/stream"
-	"tailwater/stream/codec"
 )
 
 // The names of the headers.
@@ -112,7 +112,7 @@ func AppendID(dst []byte, r *stream.Record) []byte {
 // AppendHeartbeat appends the JSON value of a heartbeat.
 func AppendHeartbeat(dst []byte, r *stream.Record) []byte {
 	dst = append(dst, `{"_op":"h","_shard":`...)
-	dst = codec.AppendQuote(dst, []byte(r.Shard))
+	dst = jsontext.AppendQuoted(dst, []byte(r.Shard))
 	dst = append(dst, `,"_ts_us":`...)
 	dst = strconv.AppendInt(dst, r.Watermark, 10)
 	dst = append(dst, `,"_lsn":"`...)
@@ -122,11 +122,12 @@ func AppendHeartbeat(dst []byte, r *stream.Record) []byte {
 	return append(dst, '}')
 }
 
-// Decoder decodes headers. It keeps the last shard and transaction ids, so
+// Decoder decodes headers. It keeps shard and transaction ids, so
 // that rows of one transaction share their strings. The zero value is ready;
 // one goroutine uses it.
 type Decoder struct {
 	shards map[string]string
+	last   string
 	txid   string
 }
 
@@ -183,6 +184,14 @@ func (d *Decoder) Decode(kind, id []byte, r *stream.Record) error {
 const maxShards = 1 << 14
 
 func (d *Decoder) shard(b []byte) string {
+	if d.last == string(b) {
+		return d.last // without its hash
+	}
+	d.last = d.intern(b)
+	return d.last
+}
+
+func (d *Decoder) intern(b []byte) string {
 	if s, ok := d.shards[string(b)]; ok {
 		return s
 	}

@@ -1,0 +1,91 @@
+// Package jsontext has the parts of writing JSON strings (RFC 8259, section 7)
+// that every renderer of the project shares, so that a text looks the same
+// wherever it was made: quote, backslash and control characters are escaped,
+// with the short escapes where there are any, and nothing else is.
+package jsontext
+
+import (
+	"encoding/binary"
+	"unicode/utf8"
+)
+
+const (
+	eachByte = 0x0101010101010101
+	highBits = 0x8080808080808080
+)
+
+// Clean returns the length of the longest prefix of s that is its own text
+// inside a JSON string and ASCII. It looks at eight bytes at a time: a byte
+// that is below the one tested for, or equal to it, borrows into its high bit.
+func Clean(s []byte) int {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		v := binary.LittleEndian.Uint64(s[i:])
+		quote, backslash := v^'"'*eachByte, v^'\\'*eachByte
+		if (v|(v-0x20*eachByte)|(quote-eachByte)|(backslash-eachByte))&highBits != 0 {
+			break
+		}
+	}
+	for i < len(s) && isClean[s[i]] {
+		i++
+	}
+	return i
+}
+
+// isClean says which bytes Clean passes.
+var isClean = func() (clean [256]bool) {
+	for c := 0x20; c < utf8.RuneSelf; c++ {
+		clean[c] = c != '"' && c != '\\'
+	}
+	return clean
+}()
+
+// AppendASCII appends one ASCII character, escaped where it must be.
+func AppendASCII(dst []byte, c byte) []byte {
+	const digits = "0123456789abcdef"
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\b':
+		return append(dst, '\\', 'b')
+	case '\f':
+		return append(dst, '\\', 'f')
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\r':
+		return append(dst, '\\', 'r')
+	case '\t':
+		return append(dst, '\\', 't')
+	}
+	if c < 0x20 {
+		return append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+	}
+	return append(dst, c)
+}
+
+// AppendQuoted appends s as a JSON string. Bytes that are not UTF-8 become
+// U+FFFD, so that the result is always JSON.
+func AppendQuoted(dst, s []byte) []byte {
+	dst = append(dst, '"')
+	for run := 0; ; {
+		i := run + Clean(s[run:])
+		if i == len(s) {
+			return append(append(dst, s[run:]...), '"')
+		}
+		if s[i] < utf8.RuneSelf {
+			dst = AppendASCII(append(dst, s[run:i]...), s[i])
+			run = i + 1
+			continue
+		}
+		for i < len(s) && s[i] >= utf8.RuneSelf {
+			r, size := utf8.DecodeRune(s[i:])
+			if r == utf8.RuneError && size == 1 {
+				dst = append(append(dst, s[run:i]...), "\ufffd"...)
+				run = i + 1
+			}
+			i += size
+		}
+		dst = append(dst, s[run:i]...)
+		run = i
+	}
+}
