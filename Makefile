@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help tools-check build demo demo-mysql demo-mariadb test lint fuzz clean
+.PHONY: help tools-check build demo demo-mysql demo-mariadb test nightly lint fuzz clean
 
 GO ?= go
 FUZZTIME ?= 20s
@@ -43,6 +43,9 @@ demo-mariadb: build ## The same on twelve real MariaDB servers
 test: build ## Start the servers that the tests need, run every test, stop the servers
 	@$(GO) build -o bin/test-runner ./internal/testenv/run
 	@TAILWATER_BIN="$(CURDIR)/bin/tailwater" exec bin/test-runner
+
+nightly: tools-check ## Run what is too large for make test: transactions of 2 GiB
+	TAILWATER_NIGHTLY=1 $(GO) test -count=1 -timeout 30m -run 'A34_A40_Memory' -v ./binlog
 
 lint: tools-check ## gofmt, go vet and staticcheck
 	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "not formatted by gofmt:" $$files >&2; exit 1; }

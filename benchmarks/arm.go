@@ -25,8 +25,9 @@ type bench struct {
 	// served says that the arms read from a server, which runs in the parent.
 	served bool
 	groups func() []*group
-	// fixtures are the letters of those that it runs over.
-	fixtures string
+	// fixtures are the letters of those that it runs over, onRequest of those
+	// that it also can.
+	fixtures, onRequest string
 	// rows is the size of its recordings where it is not the fixture's own.
 	rows map[string]int
 	// minLap is how long a lap takes at least.
@@ -44,6 +45,9 @@ type group struct {
 // arm is one way to do the work.
 type arm struct {
 	name, what string
+	// ceiling is an arm that does a part of the work, for what none can beat: it
+	// has no output to compare.
+	ceiling bool
 	// run does the work once.
 	run func(ctx context.Context, j *job, t *tally) error
 }
@@ -53,9 +57,11 @@ type job struct {
 	// Path is the recording, Addr the server that serves it where one does.
 	Path string `json:"path"`
 	Addr string `json:"addr,omitempty"`
-	// Rows are the rows of the recording, Count what a pass must count.
+	// Rows are the row changes of the recording, Count what a pass must count.
 	Rows  int64 `json:"rows"`
 	Count int64 `json:"count"`
+	// Transactions are those of the recording.
+	Transactions int64 `json:"transactions"`
 	// Check hashes the output instead of measuring.
 	Check bool `json:"check,omitempty"`
 	// MinLap is how long passes are repeated.

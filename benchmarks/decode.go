@@ -14,17 +14,18 @@ import (
 // decodeBench is binlog bytes to JSON events.
 var decodeBench = &bench{
 	name: "decode", what: "a recorded binlog to flat JSON events, on one core; CRC32 is verified by every arm",
-	procs: 1, fixtures: "abg", minLap: 500 * time.Millisecond,
+	procs: 1, fixtures: "abcdfg", onRequest: "e", minLap: 500 * time.Millisecond,
 	groups: func() []*group {
 		return []*group{
 			{name: "frames", transactions: true, arms: []*arm{
-				{"tailwater", "events cut, verified and followed, no table taken", replayFrames},
-				{"go-mysql-raw", "go-mysql in raw mode with VerifyChecksum: events cut and verified, not parsed", mysqlRaw},
+				{name: "tailwater", what: "events cut, verified and followed, no table taken", run: replayFrames},
+				{name: "go-mysql-raw", what: "go-mysql in raw mode with VerifyChecksum: events cut and verified, not parsed", run: mysqlRaw},
 			}},
 			{name: "json", arms: []*arm{
-				{"tailwater", "parser, row decoding and a view's plan", replayView},
-				{"go-mysql-map", "go-mysql, a map for each row, encoding/json", mysqlMap},
-				{"go-mysql-canal", "the same in the shape of canal: a table cache, a channel send for each row; without canal's SQL parser", mysqlCanal},
+				{name: "tailwater", what: "parser, row decoding and a view's plan", run: replayView},
+				{name: "transport", what: "go-mysql in raw mode with VerifyChecksum: what it costs to have the events, and no row of them", ceiling: true, run: mysqlTransport},
+				{name: "go-mysql-map", what: "go-mysql, a map for each row, encoding/json", run: mysqlMap},
+				{name: "go-mysql-canal", what: "the same in the shape of canal: a table cache, a channel send for each row; without canal's SQL parser", run: mysqlCanal},
 			}},
 		}
 	},

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,19 +43,43 @@ func parseFile(p *replication.BinlogParser, path string, onEvent replication.OnE
 }
 
 func mysqlRaw(ctx context.Context, j *job, t *tally) error {
+	return rawTransactions(ctx, j, func(id *replication.GTIDEvent) {
+		t.count++
+		if id != nil {
+			t.line(gtidText(id) + "\n")
+		}
+	})
+}
+
+// mysqlTransport has no row to count, so it counts the transactions.
+func mysqlTransport(ctx context.Context, j *job, t *tally) error {
+	n := int64(0)
+	if err := rawTransactions(ctx, j, func(*replication.GTIDEvent) { n++ }); err != nil {
+		return err
+	}
+	if n != j.Transactions {
+		return fmt.Errorf("the recording has %d transactions, want %d", n, j.Transactions)
+	}
+	t.count += j.Count
+	return nil
+}
+
+// rawTransactions calls fn for each transaction, with its GTID where the output
+// is checked.
+func rawTransactions(ctx context.Context, j *job, fn func(*replication.GTIDEvent)) error {
 	p := newParser()
 	p.SetRawMode(true)
 	var id replication.GTIDEvent
 	return parseFile(p, j.Path, func(e *replication.BinlogEvent) error {
-		if e.Header.EventType != replication.GTID_EVENT {
-			return ctx.Err()
-		}
-		t.count++
-		if t.job.Check {
+		switch {
+		case e.Header.EventType != replication.GTID_EVENT:
+		case !j.Check:
+			fn(nil)
+		default:
 			if err := id.Decode(e.RawData[replication.EventHeaderSize:]); err != nil {
 				return err
 			}
-			t.line(gtidText(&id) + "\n")
+			fn(&id)
 		}
 		return ctx.Err()
 	})
@@ -82,18 +108,34 @@ type mapper struct {
 
 	gtid     string
 	tsMicros int64
-	// members are those of the enum columns of the table at hand.
+	// columns are those of the table at hand.
 	table   *replication.TableMapEvent
-	members map[int][]string
+	columns []mappedColumn
 }
+
+// mappedColumn is what go-mysql leaves to its user: the text of members, and
+// which strings are bytes.
+type mappedColumn struct {
+	enum, set []string
+	binary    bool
+}
+
+// collationBinary is that of VARBINARY and BLOB, by MySQL's number.
+const collationBinary = 63
 
 // event takes an event of the binlog.
 func (m *mapper) event(e *replication.BinlogEvent) error {
 	switch ev := e.Event.(type) {
 	case *replication.GTIDEvent:
 		m.gtid, m.tsMicros = gtidText(ev), int64(ev.OriginalCommitTimestamp)
+	case *replication.TransactionPayloadEvent:
+		for _, inner := range ev.Events {
+			if err := m.event(inner); err != nil {
+				return err
+			}
+		}
 	case *replication.RowsEvent:
-		return m.rows(e.Header.EventType, ev)
+		return m.rows(ev)
 	}
 	return nil
 }
@@ -103,21 +145,31 @@ func gtidText(e *replication.GTIDEvent) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x:%d", u[:4], u[4:6], u[6:8], u[8:10], u[10:], e.GNO)
 }
 
-func (m *mapper) rows(kind replication.EventType, e *replication.RowsEvent) error {
-	if kind != replication.WRITE_ROWS_EVENTv2 {
-		return fmt.Errorf("an event of type %v: the fixtures only insert", kind)
-	}
+func (m *mapper) rows(e *replication.RowsEvent) error {
 	if m.table != e.Table {
-		m.table, m.members = e.Table, e.Table.EnumStrValueMap()
+		m.describe(e.Table)
 	}
 	names := e.Table.ColumnNameString()
+	op, step := "c", 1
+	switch e.Type() {
+	case replication.EnumRowsEventTypeUpdate:
+		op, step = "u", 2
+	case replication.EnumRowsEventTypeDelete:
+		op = "d"
+	}
 	schema, name := string(e.Table.Schema), string(e.Table.Table)
-	for _, values := range e.Rows {
-		row := make(map[string]any, len(values)+6)
-		row["_op"], row["_shard"], row["_db"], row["_table"] = "c", shardID, schema, name
+	for i := 0; i < len(e.Rows); i += step {
+		values := e.Rows[i+step-1]
+		row := make(map[string]any, len(values)+7)
+		row["_op"], row["_shard"], row["_db"], row["_table"] = op, shardID, schema, name
 		row["_ts_us"], row["_gtid"] = m.tsMicros, m.gtid
-		for i, v := range values {
-			row[names[i]] = m.value(i, v)
+		for c, v := range values {
+			row[names[c]] = m.value(c, v)
+		}
+		if step == 2 {
+			if old := m.old(names, e.Rows[i], values); len(old) > 0 {
+				row["_old"] = old
+			}
 		}
 		if err := m.emit(fmt.Sprintf(`["%v"]`, values[0]), row); err != nil {
 			return err
@@ -126,14 +178,61 @@ func (m *mapper) rows(kind replication.EventType, e *replication.RowsEvent) erro
 	return nil
 }
 
+// describe takes the columns of a table from its metadata.
+func (m *mapper) describe(t *replication.TableMapEvent) {
+	m.table, m.columns = t, make([]mappedColumn, t.ColumnCount)
+	enums, sets, collations := t.EnumStrValueMap(), t.SetStrValueMap(), t.CollationMap()
+	for i := range m.columns {
+		m.columns[i] = mappedColumn{enums[i], sets[i], collations[i] == collationBinary}
+	}
+}
+
+// old are the columns of an update that changed, as they were.
+func (m *mapper) old(names []string, before, after []any) map[string]any {
+	var old map[string]any
+	for c, v := range before {
+		same := false
+		if text, ok := v.([]byte); ok {
+			other, ok := after[c].([]byte)
+			same = ok && bytes.Equal(text, other)
+		} else {
+			same = v == after[c]
+		}
+		if !same {
+			if old == nil {
+				old = make(map[string]any)
+			}
+			old[names[c]] = m.value(c, v)
+		}
+	}
+	return old
+}
+
 // value makes a value what a reader of JSON expects.
 func (m *mapper) value(column int, v any) any {
+	c := &m.columns[column]
 	switch v := v.(type) {
 	case []byte:
+		if c.binary {
+			return v
+		}
 		return string(v)
+	case string:
+		if c.binary {
+			return []byte(v)
+		}
 	case int64:
-		if members := m.members[column]; members != nil && v > 0 && int(v) <= len(members) {
-			return members[v-1]
+		if c.enum != nil && v > 0 && int(v) <= len(c.enum) {
+			return c.enum[v-1]
+		}
+		if c.set != nil {
+			var members []string
+			for i, member := range c.set {
+				if v&(1<<i) != 0 {
+					members = append(members, member)
+				}
+			}
+			return strings.Join(members, ",")
 		}
 	}
 	return v
@@ -150,6 +249,21 @@ type canal struct {
 	tables   map[string]*replication.TableMapEvent
 	position uint32
 	stamp    time.Time
+}
+
+// lookUp finds the tables of an event by name.
+func (c *canal) lookUp(e *replication.BinlogEvent) {
+	switch ev := e.Event.(type) {
+	case *replication.TransactionPayloadEvent:
+		for _, inner := range ev.Events {
+			c.lookUp(inner)
+		}
+	case *replication.RowsEvent:
+		name := fmt.Sprintf("%s.%s", ev.Table.Schema, ev.Table.Table)
+		c.mu.Lock()
+		c.tables[name] = ev.Table
+		c.mu.Unlock()
+	}
 }
 
 func mysqlCanal(ctx context.Context, j *job, t *tally) error {
@@ -177,12 +291,7 @@ func mysqlCanal(ctx context.Context, j *job, t *tally) error {
 		c.mu.Lock()
 		c.stamp, c.position = time.Now(), e.Header.LogPos
 		c.mu.Unlock()
-		if ev, ok := e.Event.(*replication.RowsEvent); ok {
-			name := fmt.Sprintf("%s.%s", ev.Table.Schema, ev.Table.Table)
-			c.mu.Lock()
-			c.tables[name] = ev.Table
-			c.mu.Unlock()
-		}
+		c.lookUp(e)
 		if err := c.event(e); err != nil {
 			return err
 		}

@@ -105,7 +105,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	flags.SetOutput(stderr)
 	flags.BoolVar(&s.quick, "quick", false, "small fixtures and few laps: whether it works, not how fast")
 	flags.IntVar(&s.rounds, "rounds", fullRounds, "pairs for each ratio; fewer than 15 are a first look, no claim")
-	flags.StringVar(&s.fixture, "fixture", "", "only this one: a, b or g")
+	flags.StringVar(&s.fixture, "fixture", "", "only these, by their letters; list names them")
 	flags.StringVar(&s.output, "o", "text", "text or json")
 	flags.StringVar(&s.cache, "cache", defaultCache(), "folder of the recorded fixtures")
 	flags.StringVar(&s.profile, "profile", "", "measure nothing, write a CPU profile of each arm into this folder")
@@ -143,15 +143,20 @@ func benches() []*bench { return []*bench{decodeBench, pipelineBench} }
 
 func list(_ context.Context, s *settings) error {
 	for _, f := range fixtures() {
-		fmt.Fprintf(s.out, "fixture %s: %s; %d rows (-quick: %d)\n", f.name, f.what, f.rows, f.quick)
+		full, _ := f.size(f.rows)
+		quick, _ := f.size(f.quick)
+		fmt.Fprintf(s.out, "fixture %s: %s; %d row changes (-quick: %d)\n", f.name, f.what, full, quick)
 	}
 	for _, b := range benches() {
-		fmt.Fprintf(s.out, "%s: %s\n", b.name, b.what)
+		fmt.Fprintf(s.out, "%s, fixtures %s: %s\n", b.name, strings.Join(strings.Split(b.fixtures+b.onRequest, ""), " "), b.what)
 		for _, g := range b.groups() {
 			for i, a := range g.arms {
 				role := "rival"
-				if i == 0 {
+				switch {
+				case i == 0:
 					role = "subject"
+				case a.ceiling:
+					role = "ceiling"
 				}
 				fmt.Fprintf(s.out, "  %-8s %-8s %-28s %s\n", g.name, role, a.name, a.what)
 			}

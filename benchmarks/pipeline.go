@@ -25,16 +25,16 @@ var pipelineBench = &bench{
 	groups: func() []*group {
 		return []*group{
 			{name: "stream", arms: []*arm{
-				{"tailwater", "the program: reader, view, embedded stream, synced", tailwaterTo("")},
-				{"go-mysql-kafka", "go-mysql, map, encoding/json, franz-go with its defaults into kfake on disk, never synced", rival{}.run},
+				{name: "tailwater", what: "the program: reader, view, embedded stream, synced", run: tailwaterTo("")},
+				{name: "go-mysql-kafka", what: "go-mysql, map, encoding/json, franz-go with its defaults into kfake on disk, never synced", run: rival{}.run},
 			}},
 			{name: "windows", arms: []*arm{
-				{"tailwater", "the same, and two metrics in the embedded Redis", tailwaterTo("windows")},
-				{"go-mysql-kafka-map-redis", "the same, consumed, encoding/json, a Go map for each metric, HSETs in pipelines", rival{windows: true}.run},
+				{name: "tailwater", what: "the same, and two metrics in the embedded Redis", run: tailwaterTo("windows")},
+				{name: "go-mysql-kafka-map-redis", what: "the same, consumed, encoding/json, a Go map for each metric, HSETs in pipelines", run: rival{windows: true}.run},
 			}},
 			{name: "lake", arms: []*arm{
-				{"tailwater", "the same as stream, and zstd Parquet files with manifests", tailwaterTo("lake")},
-				{"go-mysql-kafka-parquet-go", "the same, consumed, encoding/json, parquet-go's GenericWriter with zstd, one file", rival{lake: true}.run},
+				{name: "tailwater", what: "the same as stream, and zstd Parquet files with manifests", run: tailwaterTo("lake")},
+				{name: "go-mysql-kafka-parquet-go", what: "the same, consumed, encoding/json, parquet-go's GenericWriter with zstd, one file", run: rival{lake: true}.run},
 			}},
 		}
 	},

@@ -82,10 +82,16 @@ func (c *contest) armLine(a *arm, laps []*lap, digest string) *armLine {
 		Allocs: round(of(func(l *lap) float64 { return float64(l.Allocs) / float64(l.Rows) }), 4),
 		Output: digest, Quick: c.settings.quick,
 	}
-	for _, l := range laps {
-		out.RSS = max(out.RSS, round(l.RSS, 1))
-	}
+	out.RSS = round(peak(laps), 1)
 	return out
+}
+
+// peak is the largest resident size of all laps, in MB.
+func peak(laps []*lap) (mb float64) {
+	for _, l := range laps {
+		mb = max(mb, l.RSS)
+	}
+	return mb
 }
 
 // print writes a line as JSON or as text.

@@ -65,7 +65,7 @@ func (t *tally) digest() string { return fmt.Sprintf("%d/%d/%016x", t.hashed, t.
 
 // compared are the members of an event besides its columns that every arm must
 // give. Others that begin with an underscore are one system's own.
-var compared = map[string]bool{"_op": true, "_ts_us": true, "_gtid": true, "_db": true, "_table": true}
+var compared = map[string]bool{"_op": true, "_ts_us": true, "_gtid": true, "_db": true, "_table": true, "_old": true}
 
 // canonicalEvent returns an event as text that does not depend on who wrote it:
 // members sorted by name, values as text without quotes, documents with sorted
@@ -99,21 +99,38 @@ func decodeObject(value []byte) (map[string]any, error) {
 	return members, nil
 }
 
+// canonicalValue returns a value as text. Columns of fixture c are named for their
+// kind and a number.
 func canonicalValue(name string, v any) (string, error) {
 	text, ok := v.(string)
+	kind, _, _ := strings.Cut(name, "_")
 	switch {
 	case v == nil:
 		return "\x00", nil
+	case name == "_old":
+		members, ok := v.(map[string]any)
+		if !ok {
+			return "", fmt.Errorf("_old is %v, want an object", v)
+		}
+		var b strings.Builder
+		for _, name := range slices.Sorted(maps.Keys(members)) {
+			text, err := canonicalValue(name, members[name])
+			if err != nil {
+				return "", err
+			}
+			b.WriteString(name + "=" + text + ";")
+		}
+		return b.String(), nil
 	case !ok:
 		return fmt.Sprint(v), nil
-	case name == columnPayload:
+	case kind == columnPayload:
 		doc, err := decodeObject([]byte(text))
 		if err != nil {
 			return "", err
 		}
 		b, err := json.Marshal(doc)
 		return string(b), err
-	case name == columnMade, name == columnSeen:
+	case kind == columnMade, kind == columnSeen:
 		return strings.TrimSuffix(strings.Replace(text, "T", " ", 1), "Z"), nil
 	}
 	return text, nil

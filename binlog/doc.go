@@ -41,8 +41,10 @@
 //
 // # Memory
 //
-// One event is in memory at a time (Options.MaxEvent), and of a compressed
-// transaction one of its events; beside it, while a JSON document that is logged
+// One event is in memory at a time (Options.MaxEvent; of several readers the
+// large ones, Options.Room). A compressed transaction is an event: its compressed
+// bytes are held whole, for their checksum stands at the end, and decompressed a
+// window and one of its events at a time. Beside them, while a JSON document that is logged
 // as changes is rendered, a multiple of the bytes of the document and its
 // changes. Nothing is read ahead but the socket's buffers, so a Handler that
 // blocks stops the server's sending, and the memory of a shard does not depend on

@@ -38,7 +38,11 @@ func (r *Reader) startDump(ctx context.Context, from *Position) (*dump, error) {
 		c.close()
 		return nil, err
 	}
-	return &dump{c: c, buffer: packetBuffer{limit: o.MaxEvent}}, nil
+	d := &dump{c: c, buffer: packetBuffer{limit: o.MaxEvent, lead: 1}}
+	if o.Room != nil {
+		o.Room.share(ctx, o, &d.buffer)
+	}
+	return d, nil
 }
 
 // requestDump sends the command that turns the connection into a dump.
@@ -52,39 +56,10 @@ func (c *conn) requestDump(ctx context.Context, o *Options, from *Position) erro
 	return c.command(dumpFile(o.ServerID, dumpHeartbeatV2, from.File, uint32(from.Pos)))
 }
 
-// packetBuffer collects one packet and refuses one above its limit. It is
-// reused, and given up when a large packet had blown it up.
-type packetBuffer struct {
-	b     []byte
-	limit int
-	// refused is true once a packet was too large.
-	refused bool
-}
-
-// errPacketTooLarge says that an event is above Options.MaxEvent.
-type errPacketTooLarge struct{ limit int }
-
-// Error says how large an event may be.
-func (e *errPacketTooLarge) Error() string {
-	return fmt.Sprintf("an event is larger than the bound of %d bytes", e.limit)
-}
-
-// Write appends to the packet.
-func (p *packetBuffer) Write(b []byte) (int, error) {
-	if len(p.b)+len(b) > p.limit {
-		p.refused = true
-		return 0, &errPacketTooLarge{limit: p.limit}
-	}
-	p.b = append(p.b, b...)
-	return len(b), nil
-}
-
-// reset empties the buffer.
-func (p *packetBuffer) reset() {
-	if cap(p.b) > keepBuffer && len(p.b) <= keepBuffer {
-		p.b = nil
-	}
-	p.b = p.b[:0]
+// close ends the connection and gives up the event at hand.
+func (d *dump) close() {
+	d.c.close()
+	d.buffer.reset()
 }
 
 // explainDump adds to a server's refusal of a dump what to look at.
@@ -108,9 +83,9 @@ const (
 func (d *dump) next() (event, error) {
 	d.buffer.reset()
 	if err := d.c.ReadPacketTo(&d.buffer); err != nil {
-		if d.buffer.refused {
+		if d.buffer.refused != nil {
 			// The library does not keep the cause.
-			return event{}, &errPacketTooLarge{limit: d.buffer.limit}
+			return event{}, d.buffer.refused
 		}
 		return event{}, fmt.Errorf("read binlog: %w", err)
 	}

@@ -59,6 +59,8 @@ type Transaction struct {
 	// File and Pos are where the transaction starts.
 	File string
 	Pos  uint64
+	// ServerID is the server_id of the server that committed it first.
+	ServerID uint32
 	// ReadAt is when its first byte was read here.
 	ReadAt time.Time
 }

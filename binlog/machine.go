@@ -63,8 +63,11 @@ type machine struct {
 	// ended is true once its last event came.
 	inPayload, ended bool
 	payload          *payloadReader
-	xa               xaTransactions
-	zip              unzipper
+	// over reports whether the reader was told to end, which a compressed
+	// transaction of gigabytes asks between its events; nil is never.
+	over func() bool
+	xa   xaTransactions
+	zip  unzipper
 
 	tables tables
 	row    RowChange
@@ -91,7 +94,7 @@ func newMachine(o Options, lowerNames bool, position *Position, h Handler) *mach
 		o: o, h: h, lowerNames: lowerNames, position: *position,
 		file: position.File, end: position.Pos,
 		accepted: make(map[string]bool, len(o.Accepted)),
-		payload:  newPayloadReader(o.MaxPayload),
+		payload:  newPayloadReader(o.MaxPayload, o.MaxEvent),
 	}
 	for _, id := range o.Accepted {
 		m.accepted[id] = true
@@ -268,16 +271,16 @@ func (m *machine) name(ev event, g gtidEvent, err error, readAt time.Time) error
 	if m.position.seen(g.id) {
 		return m.stop("the server was reset, or lost the end of its binlog: compare the tables, then start anew", "transaction %v came again", g.id)
 	}
-	return m.open(g, ev.seconds, readAt)
+	return m.open(g, ev, readAt)
 }
 
 // open begins a transaction at the event at hand.
-func (m *machine) open(g gtidEvent, seconds uint32, readAt time.Time) error {
+func (m *machine) open(g gtidEvent, ev event, readAt time.Time) error {
 	m.transactions++
 	m.id = g.id
 	m.savepoints = m.savepoints[:0]
 	m.tx = Transaction{
-		Number: m.transactions, File: m.file, Pos: m.start, ReadAt: readAt,
+		Number: m.transactions, File: m.file, Pos: m.start, ServerID: ev.serverID, ReadAt: readAt,
 		ImmediateMicros: g.immediate, CommitMicros: g.original,
 	}
 	if g.id.known() {
@@ -286,7 +289,7 @@ func (m *machine) open(g gtidEvent, seconds uint32, readAt time.Time) error {
 		m.tx.ID = fmt.Sprintf("%s:%d", m.file, m.start)
 	}
 	if m.tx.ImmediateMicros == 0 {
-		m.tx.ImmediateMicros = int64(seconds) * 1e6
+		m.tx.ImmediateMicros = int64(ev.seconds) * 1e6
 	}
 	if m.tx.CommitMicros == 0 {
 		m.tx.CommitMicros = m.tx.ImmediateMicros

@@ -26,7 +26,7 @@ func (m *machine) query(ev event, readAt time.Time) error {
 		if m.o.Position == ByGTID {
 			return m.need(named)
 		}
-		if err := m.open(gtidEvent{}, ev.seconds, readAt); err != nil {
+		if err := m.open(gtidEvent{}, ev, readAt); err != nil {
 			return err
 		}
 	}
@@ -67,7 +67,7 @@ func (m *machine) query(ev event, readAt time.Time) error {
 // begin takes BEGIN.
 func (m *machine) begin(ev event, readAt time.Time) error {
 	if m.phase == between && m.o.Position == ByFile {
-		if err := m.open(gtidEvent{}, ev.seconds, readAt); err != nil {
+		if err := m.open(gtidEvent{}, ev, readAt); err != nil {
 			return err
 		}
 	}

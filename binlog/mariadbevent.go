@@ -76,7 +76,7 @@ func (m *machine) maria(ev event, readAt time.Time) (bool, error) {
 	if kind, ok := uncompressedType[ev.kind]; ok {
 		plain, err := m.zip.uncompress(ev.body, kind, m.o.MaxEvent)
 		if err != nil {
-			return true, m.stopWith(err, hintReport)
+			return true, m.stopWith(err, m.hintSize(err))
 		}
 		ev.kind, ev.body = kind, plain
 		m.kind = kind
@@ -164,7 +164,7 @@ func (z *unzipper) uncompress(body []byte, kind eventType, limit int) ([]byte, e
 		size = size<<8 | int(c)
 	}
 	if head+size > limit {
-		return nil, &errPacketTooLarge{limit: limit}
+		return nil, &errEventTooLarge{kind: kind, size: head + size, limit: limit}
 	}
 	if cap(z.out) < head+size || cap(z.out) > keepBuffer && head+size <= keepBuffer {
 		z.out = make([]byte, head+size)

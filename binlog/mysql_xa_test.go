@@ -38,7 +38,7 @@ func testXA(s *shared) {
 	s.prepare("e", "INSERT INTO u VALUES (20)")
 	s.sql("XA ROLLBACK 'e'")
 	byFile.wantStop("XA_PREPARE", "use position: gtid")
-	small := s.follow(nil, func(o *Options, _ *journal) { o.MaxPayload = 1 << 10 })
+	small := s.follow(nil, func(o *Options, _ *journal) { o.MaxHeld = 1 << 10 })
 	s.prepare("f", "INSERT INTO t VALUES (30,REPEAT('y',200)),(31,REPEAT('y',200)),(32,REPEAT('y',200)),(33,REPEAT('y',200)),(34,REPEAT('y',200)),(35,REPEAT('y',200))")
 	s.sql("XA ROLLBACK 'f'")
 	small.wantStop("prepared transactions hold more than 1024 bytes", "XA RECOVER")

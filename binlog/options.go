@@ -71,11 +71,24 @@ type Options struct {
 	ConnectTimeout time.Duration
 
 	// MaxEvent bounds one event in bytes, as it is held in memory whole;
-	// default 1 GiB, the server's own bound. A larger one stops the shard.
+	// default 1 GiB, the server's own bound. A larger one stops the shard, from
+	// its header alone. A compressed transaction is one event of the size that it
+	// has compressed; each event inside it is bounded too.
 	MaxEvent int
+	// MaxEventSetting is what a person raises to raise MaxEvent, as the error
+	// says it; default "the bound on events".
+	MaxEventSetting string
+	// Room is shared by the readers of one process for their large events; nil
+	// gives each as much as MaxEvent.
+	Room *Room
 	// MaxPayload bounds the decompressed size of one compressed transaction in
-	// bytes; default 64 MiB. A larger one stops the shard.
+	// bytes; default 64 GiB. It is decompressed as it is read and never whole, so
+	// this bounds the time that a few damaged bytes can take. A larger one stops
+	// the shard.
 	MaxPayload int
+	// MaxHeld bounds the bytes of rows of distributed (XA) transactions that wait
+	// in memory for their outcome; default 64 MiB. More stop the shard.
+	MaxHeld int
 
 	// Filter decides which tables are followed; nil follows all but those of
 	// the server's own schemas.
@@ -133,7 +146,13 @@ func (o *Options) fill() {
 		o.MaxEvent = 1 << 30
 	}
 	if o.MaxPayload == 0 {
-		o.MaxPayload = 64 << 20
+		o.MaxPayload = 64 << 30
+	}
+	if o.MaxEventSetting == "" {
+		o.MaxEventSetting = "the bound on events"
+	}
+	if o.MaxHeld == 0 {
+		o.MaxHeld = 64 << 20
 	}
 	if o.Filter == nil {
 		o.Filter = func(database, _ string) bool { return !systemDatabase(database) }
@@ -174,8 +193,8 @@ func (o *Options) validate() error {
 	if o.ConnectTimeout < 0 {
 		bad("connect timeout %v is negative", o.ConnectTimeout)
 	}
-	if o.MaxEvent < 1<<10 || o.MaxPayload < 1<<10 {
-		bad("max event %d and max payload %d must be at least 1024 bytes", o.MaxEvent, o.MaxPayload)
+	if o.MaxEvent < 1<<10 || o.MaxPayload < 1<<10 || o.MaxHeld < 1<<10 {
+		bad("max event %d, max payload %d and max held %d must be at least 1024 bytes", o.MaxEvent, o.MaxPayload, o.MaxHeld)
 	}
 	if start, err := parseStart(o.Start, o.Flavor); err != nil {
 		errs = append(errs, err)

@@ -63,47 +63,39 @@ func parsePayload(body []byte) (payload, error) {
 }
 
 // payloadReader hands out the events of payloads one by one; only one event is
-// in memory at a time. It is reused from payload to payload.
+// in memory at a time, decompressed, beside the window of the decoder. It is
+// reused from payload to payload.
 type payloadReader struct {
-	limit int
-	src   bytes.Reader
-	zstd  *zstd.Decoder
-	head  [headerSize]byte
-	body  []byte
+	// limit bounds a payload, decompressed, and one one of its events.
+	limit, one int
+	src        bytes.Reader
+	zstd       *zstd.Decoder
+	head       [headerSize]byte
+	body       []byte
 }
 
 // newPayloadReader returns a reader that gives up beyond limit bytes of one
-// payload.
-func newPayloadReader(limit int) *payloadReader { return &payloadReader{limit: limit} }
+// payload, and one bytes of one event.
+func newPayloadReader(limit, one int) *payloadReader { return &payloadReader{limit: limit, one: one} }
 
 // errPayloadTooLarge says that a payload is above the bound.
 var errPayloadTooLarge = errors.New("it is larger than the bound")
 
-// keepBuffer is the largest buffer that is kept from event to event.
-const keepBuffer = 1 << 20
+// mostWindow is the largest window that MySQL's highest level of compression
+// (22) uses; its default level (3) uses 2 MiB.
+const mostWindow = 128 << 20
 
 // each calls fn with every event of p. The event is valid until fn returns.
 func (r *payloadReader) each(p payload, fn func(event) error) error {
 	if p.uncompressed > uint64(r.limit) {
 		return errPayloadTooLarge
 	}
-	r.src.Reset(p.data)
-	var src io.Reader = &r.src
-	if p.zstd {
-		if r.zstd == nil {
-			d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
-			if err != nil {
-				return fmt.Errorf("start zstd: %w", err)
-			}
-			r.zstd = d
-		}
-		if err := r.zstd.Reset(&r.src); err != nil {
-			return fmt.Errorf("decompress: %w", err)
-		}
-		src = r.zstd
+	src, err := r.open(p)
+	if err != nil {
+		return err
 	}
 	for left := r.limit; ; {
-		ev, err := r.one(src, left)
+		ev, err := r.next(src, left)
 		if err == io.EOF {
 			return nil
 		}
@@ -117,8 +109,36 @@ func (r *payloadReader) each(p payload, fn func(event) error) error {
 	}
 }
 
-// one reads the next event, of at most left bytes; io.EOF is a clean end.
-func (r *payloadReader) one(src io.Reader, left int) (event, error) {
+// open returns what p decompresses to.
+func (r *payloadReader) open(p payload) (io.Reader, error) {
+	r.src.Reset(p.data)
+	if !p.zstd {
+		return &r.src, nil
+	}
+	if r.zstd == nil {
+		// One goroutine, thus no block is decompressed ahead.
+		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(mostWindow))
+		if err != nil {
+			return nil, fmt.Errorf("start zstd: %w", err)
+		}
+		r.zstd = d
+	}
+	if err := r.zstd.Reset(&r.src); err != nil {
+		return nil, fmt.Errorf("decompress: %w", err)
+	}
+	return r.zstd, nil
+}
+
+// done lets the payload go: its bytes, and what a large event has taken.
+func (r *payloadReader) done() {
+	r.src.Reset(nil)
+	if cap(r.body) > keepBuffer {
+		r.body = nil
+	}
+}
+
+// next reads the next event, of at most left bytes; io.EOF is a clean end.
+func (r *payloadReader) next(src io.Reader, left int) (event, error) {
 	if _, err := io.ReadFull(src, r.head[:]); err == io.EOF {
 		return event{}, io.EOF
 	} else if err != nil {
@@ -128,18 +148,20 @@ func (r *payloadReader) one(src io.Reader, left int) (event, error) {
 	if err != nil {
 		return event{}, err
 	}
-	if h.size < headerSize {
-		return event{}, fmt.Errorf("parse %v: a size of %d bytes is less than its header", h.kind, h.size)
-	}
-	if uint64(h.size) > uint64(left) {
+	size := int(h.size)
+	switch {
+	case size < headerSize:
+		return event{}, fmt.Errorf("parse %v: a size of %d bytes is less than its header", h.kind, size)
+	case size > r.one:
+		return event{}, &errEventTooLarge{kind: h.kind, size: size, limit: r.one}
+	case size > left:
 		return event{}, errPayloadTooLarge
 	}
-	n := int(h.size) - headerSize
-	if cap(r.body) < n || cap(r.body) > keepBuffer && n <= keepBuffer {
-		r.body = make([]byte, n)
+	n := size - headerSize
+	if cap(r.body) > keepBuffer && n <= keepBuffer {
+		r.body = nil
 	}
-	r.body = r.body[:n]
-	if _, err := io.ReadFull(src, r.body); err != nil {
+	if r.body, err = readFull(src, r.body[:0], n); err != nil {
 		return event{}, fmt.Errorf("decompress: %w", err)
 	}
 	return event{header: h, body: r.body}, nil
@@ -163,9 +185,13 @@ func (m *machine) unwrap(ev event) error {
 	}
 	m.inPayload, m.ended = true, false
 	err = m.payload.each(p, func(ev event) error {
+		if m.over != nil && m.over() {
+			return errOver
+		}
 		m.kind = ev.kind
 		return m.inner(ev, time.Time{})
 	})
+	m.payload.done()
 	ended := m.ended
 	m.inPayload, m.ended = false, false
 	if errors.Is(err, errPayloadTooLarge) {
@@ -174,10 +200,26 @@ func (m *machine) unwrap(ev event) error {
 	}
 	m.kind = evPayload
 	if err != nil {
-		return m.stopWith(err, hintReport)
+		return m.stopWith(err, m.hintSize(err))
 	}
 	if !ended {
 		return m.stop(hintReport, "TRANSACTION_PAYLOAD does not hold a whole transaction")
 	}
 	return m.commit()
+}
+
+// errOver ends a payload whose reader was told to end.
+var errOver = errors.New("the reader was told to end")
+
+// hintSize is the way out of an error that may be about an event's size.
+func (m *machine) hintSize(err error) string {
+	var large *errEventTooLarge
+	if !errors.As(err, &large) {
+		return hintReport
+	}
+	hint := "raise " + m.o.MaxEventSetting
+	if large.kind == evPayload {
+		hint += ", or SET GLOBAL binlog_transaction_compression=OFF"
+	}
+	return hint + ", or split the change on the source and start behind it"
 }

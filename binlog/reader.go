@@ -86,7 +86,7 @@ func (r *Reader) follow(ctx context.Context, position []byte, h Handler) error {
 	if err != nil {
 		return err
 	}
-	defer d.c.close()
+	defer d.close()
 	defer context.AfterFunc(ctx, d.c.close)()
 	r.o.Logger.Info("following", "shard", r.o.Shard, "server_uuid", from.ServerUUID, "version", srv.vars["version"],
 		"gtid", from.GTIDText(), "file", from.File, "pos", from.Pos)
@@ -99,6 +99,7 @@ func (r *Reader) follow(ctx context.Context, position []byte, h Handler) error {
 		r.o.Began(beginning, srv.vars["version"])
 	}
 	s.machine = newMachine(r.o, srv.vars.number("lower_case_table_names") != 0, from, h)
+	s.machine.over = func() bool { return ctx.Err() != nil }
 	defer s.machine.payload.close()
 	return s.pump(d)
 }
@@ -190,12 +191,7 @@ func (s *session) unreadable(ev event, err error) error {
 		return err
 	}
 	s.machine.start, s.machine.kind = s.machine.end, ev.kind
-	hint := hintReport
-	var large *errPacketTooLarge
-	if errors.As(err, &large) {
-		hint = "raise the bound on events, or split the change on the source and start behind it"
-	}
-	stop := s.machine.stop(hint, "the next event cannot be read").(*StopError)
+	stop := s.machine.stop(s.machine.hintSize(err), "the next event cannot be read").(*StopError)
 	stop.Err = err
 	return stop
 }

@@ -3,7 +3,6 @@ package binlog
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +29,7 @@ func Replay(ctx context.Context, r io.Reader, name string, o Options, h Handler)
 		return fmt.Errorf("replay %s: %w", name, err)
 	}
 	m := newMachine(o, false, &Position{Flavor: o.Flavor, File: name, Pos: firstEvent}, h)
+	m.over = func() bool { return ctx.Err() != nil }
 	defer m.payload.close()
 	for {
 		if err := context.Cause(ctx); err != nil {
@@ -43,6 +43,9 @@ func Replay(ctx context.Context, r io.Reader, name string, o Options, h Handler)
 			return fmt.Errorf("replay %s behind %d: %w", name, m.end, err)
 		}
 		if err := m.event(ev, o.Now()); err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
 			return err
 		}
 	}
@@ -77,25 +80,15 @@ func (p *tapeReader) next() (event, error) {
 	if err != nil {
 		return event{}, cutOff(err)
 	}
-	size := int(binary.LittleEndian.Uint32(head[9:]))
+	size := announced(head)
 	if size < headerSize {
 		return event{}, fmt.Errorf("an event says that it has %d bytes", size)
 	}
 	if size > p.buffer.limit {
-		return event{}, &errPacketTooLarge{limit: p.buffer.limit}
+		return event{}, &errEventTooLarge{kind: eventType(head[4]), size: size, limit: p.buffer.limit}
 	}
 	p.buffer.reset()
-	// What a damaged header says is not allocated before it is there.
-	if size > keepBuffer {
-		_, err = io.CopyN(&p.buffer, p.r, int64(size))
-	} else {
-		if cap(p.buffer.b) < size {
-			p.buffer.b = make([]byte, size)
-		}
-		p.buffer.b = p.buffer.b[:size]
-		_, err = io.ReadFull(p.r, p.buffer.b)
-	}
-	if err != nil {
+	if p.buffer.b, err = readFull(p.r, p.buffer.b, size); err != nil {
 		return event{}, cutOff(err)
 	}
 	return p.framer.next(p.buffer.b)

@@ -311,6 +311,7 @@ func (c *column) compileInt() {
 
 func (c *column) compileString() {
 	charset := collationCharset(c.collation)
+	c.Native = c.nativeString(charset == "binary")
 	if charset == "binary" {
 		c.Type, c.append = change.Bytes, appendBytes
 		if c.wire == wireString {
@@ -320,6 +321,26 @@ func (c *column) compileString() {
 	}
 	c.Type, c.Charset = change.Text, charset
 	c.useCharset(appendText, appendDecoded)
+}
+
+// nativeString is the server's name of a string's type: the BLOB family by the
+// bytes that say a length.
+func (c *column) nativeString(binary bool) string {
+	name := "char"
+	if binary {
+		name = "binary"
+	}
+	switch c.wire {
+	case wireString:
+		return name
+	case wireVarchar:
+		return "var" + name
+	}
+	name = "text"
+	if binary {
+		name = "blob"
+	}
+	return [...]string{"", "tiny", "", "medium", "long"}[c.prefix] + name
 }
 
 // useCharset sets the append function of text in c.Charset: plain where the

@@ -71,8 +71,8 @@ func (m *machine) hold(ev event) (bool, error) {
 	default:
 		return false, nil
 	}
-	if m.xa.bytes+len(ev.body) > m.o.MaxPayload {
-		return true, m.stop(hintXABound, "prepared transactions hold more than %d bytes of rows", m.o.MaxPayload)
+	if m.xa.bytes+len(ev.body) > m.o.MaxHeld {
+		return true, m.stop(hintXABound, "prepared transactions hold more than %d bytes of rows", m.o.MaxHeld)
 	}
 	m.xa.bytes += len(ev.body)
 	x.bytes += len(ev.body)

@@ -51,6 +51,10 @@ type Column struct {
 	Charset string `json:"charset,omitempty"`
 	// Members are the members of an ENUM or SET, in order.
 	Members []string `json:"members,omitempty"`
+	// Native is the server's name of the type of a text or binary column: char,
+	// varchar, tinytext, text, … or binary, varbinary, tinyblob, blob, …. It is
+	// not part of a schema: columns that were stored and read have none.
+	Native string `json:"-"`
 	// Nullable reports whether the column may hold NULL.
 	Nullable bool `json:"nullable,omitempty"`
 }

@@ -48,8 +48,12 @@ type Record struct {
 	// Key is nil on heartbeats and fences, and on the event of a change of a
 	// table as a whole, of which there is one in every partition.
 	Key []byte
-	// Value is the event's JSON, one object.
+	// Value is the event's JSON, one object; on a heartbeat that was read, what
+	// it says as JSON, or nil.
 	Value []byte
+	// Bare keeps the JSON out of a heartbeat that is written: its headers say
+	// the same, and consumers of another envelope would take it for an event.
+	Bare bool
 	// Time is the publish time, set by the log.
 	Time time.Time
 }

@@ -3,6 +3,7 @@ package primary
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,6 +41,8 @@ type logFile struct {
 	data     []byte   // nil when the file is on disk
 	disk     *os.File // nil when the file is in memory
 	owned    bool     // disk is ours to remove
+	made     *maker   // makes what is behind data up to tail, nil for an ordinary file
+	tail     []byte   // of a file with made: what was appended behind it
 	size     int64
 	complete bool
 	readers  int
@@ -73,10 +76,19 @@ func (l *binlog) current() *logFile { return l.files[len(l.files)-1] }
 // caller holds mu.
 func (l *binlog) append(events []byte) {
 	f := l.current()
-	f.data = append(f.data, events...)
-	f.size += int64(len(events))
+	f.add(events)
 	close(l.grown)
 	l.grown = make(chan struct{})
+}
+
+// add appends to a file in memory.
+func (f *logFile) add(events []byte) {
+	if f.made != nil {
+		f.tail = append(f.tail, events...)
+	} else {
+		f.data = append(f.data, events...)
+	}
+	f.size += int64(len(events))
 }
 
 // rotate ends the current file and starts the next. The caller holds mu.
@@ -86,8 +98,7 @@ func (l *binlog) rotate(now time.Time, executed gtidSet, started bool) {
 	l.scratch = l.w.Append(l.scratch[:0], encode.Header{
 		Timestamp: uint32(now.Unix()), Type: encode.TypeRotate, EndPos: uint32(f.size) + uint32(l.w.Size(len(body))),
 	}, body)
-	f.data = append(f.data, l.scratch...)
-	f.size += int64(len(l.scratch))
+	f.add(l.scratch)
 	f.complete = true
 	l.open(now, executed, started)
 	close(l.grown)
@@ -99,7 +110,7 @@ func (l *binlog) rotate(now time.Time, executed gtidSet, started bool) {
 // spill moves a complete file to Options.Dir. When that fails its bytes stay in
 // memory, nothing is lost, and Close reports it.
 func (l *binlog) spill(f *logFile) {
-	if l.opts.Dir == "" {
+	if l.opts.Dir == "" || f.made != nil {
 		return
 	}
 	disk, err := os.Create(filepath.Join(l.opts.Dir, f.name))
@@ -117,12 +128,20 @@ func (l *binlog) spill(f *logFile) {
 func (l *binlog) expire() {
 	var total int64
 	for _, f := range l.files[:len(l.files)-1] {
-		total += f.size
+		total += f.kept()
 	}
 	for total > l.opts.KeepBytes && len(l.files) > 1 && l.files[0].readers == 0 {
-		total -= l.files[0].size
+		total -= l.files[0].kept()
 		l.drop()
 	}
+}
+
+// kept is how much of KeepBytes a file takes.
+func (f *logFile) kept() int64 {
+	if f.made != nil {
+		return int64(len(f.data) + len(f.tail))
+	}
+	return f.size
 }
 
 // drop purges the first file.
@@ -135,7 +154,7 @@ func (l *binlog) drop() {
 
 // remove releases what the file holds.
 func (f *logFile) remove() {
-	f.data = nil
+	f.data, f.tail = nil, nil
 	if f.disk == nil {
 		return
 	}
@@ -252,7 +271,7 @@ func (l *binlog) following(f *logFile) *logFile {
 // that the file is complete.
 func (l *binlog) read(f *logFile, off int64, need int) (b []byte, wait <-chan struct{}, err error) {
 	l.mu.Lock()
-	data, disk, size, complete, grown, closed := f.data, f.disk, f.size, f.complete, l.grown, l.closed
+	data, tail, made, disk, size, complete, grown, closed := f.data, f.tail, f.made, f.disk, f.size, f.complete, l.grown, l.closed
 	l.mu.Unlock()
 	switch {
 	case closed:
@@ -261,11 +280,17 @@ func (l *binlog) read(f *logFile, off int64, need int) (b []byte, wait <-chan st
 		return nil, nil, nil
 	case off >= size:
 		return nil, grown, nil
-	case disk == nil:
-		return data[off:size:size], nil, nil
+	case made != nil && off >= size-int64(len(tail)):
+		return tail[off-size+int64(len(tail)):], nil, nil
+	case off < int64(len(data)):
+		return data[off:len(data):len(data)], nil, nil
+	}
+	var src io.ReaderAt = disk
+	if made != nil {
+		src, size = made, size-int64(len(tail))
 	}
 	b = make([]byte, min(int64(max(readChunk, need)), size-off))
-	if _, err := disk.ReadAt(b, off); err != nil {
+	if _, err := src.ReadAt(b, off); err != nil {
 		return nil, nil, fmt.Errorf("read %s at %d: %w", f.name, off, err)
 	}
 	return b, nil, nil

@@ -25,7 +25,6 @@ type eventsOptions struct {
 	events.Options
 	server         serverFlags
 	until          string
-	envelope       string
 	maxTransaction config.Size
 	quiet          bool
 }
@@ -38,7 +37,9 @@ func newEventsCommand() *cobra.Command {
 		Short: "Print a server's row changes as JSON lines, with nothing to set up",
 		Long: `Print the row changes of one server as JSON lines on standard output: no
 stream, no state and no configuration. Each line is the event that a pipeline
-would have made of the row (docs/format/event.md); docs/events.md has the rest.
+would have made of the row (docs/format/event.md), or with --envelope the event
+of Debezium, Maxwell or Canal (docs/format/envelopes.md); docs/events.md has the
+rest.
 
 --source is mysql:// or mariadb://user:password@host:port, or …/?socket=/path.
 Write the password as ${NAME} or ${file:/path} in single quotes, so that it
@@ -73,7 +74,7 @@ is lost, or --for is over before --until; 130 or 143 by a second signal.`,
 	f.DurationVar(&o.For, "for", 0, "end after this time")
 	f.StringArrayVar(&o.Accept, "accept", nil, "transaction whose statement does not end the run; may be repeated")
 	f.Var(&o.maxTransaction, "max-transaction", "largest transaction, as events; it is held in memory")
-	f.StringVar(&o.envelope, "envelope", "flat", "form of a line; flat is the only one")
+	f.StringVar((*string)(&o.Envelope), "envelope", "flat", "form of a line: flat, debezium, maxwell or canal")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing on standard error but why it failed")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return printEvents(cmd, o) }
 	return cmd
@@ -119,11 +120,8 @@ func printEvents(cmd *cobra.Command, o eventsOptions) error {
 
 // check looks at the flags that need no server.
 func (o *eventsOptions) check() error {
-	switch {
-	case o.until != "" && o.until != "now":
+	if o.until != "" && o.until != "now" {
 		return fmt.Errorf("--until %q: now is the only word for it; --until-gtid takes a set", o.until)
-	case o.envelope != "flat":
-		return fmt.Errorf("--envelope %q: flat is the only one", o.envelope)
 	}
 	o.UntilNow = o.until == "now"
 	o.MaxTransaction = int(o.maxTransaction)

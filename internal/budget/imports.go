@@ -13,7 +13,7 @@ const module = "tailwater"
 // its own level and those below. A folder stands for all folders in it.
 var layers = [][]string{
 	{"change"},
-	{"internal/view", "internal/expr", "internal/objstore", "internal/failpoint", "internal/clock", "internal/door", "internal/standstill", "internal/jsontext"},
+	{"internal/view", "internal/envelope", "internal/expr", "internal/objstore", "internal/failpoint", "internal/clock", "internal/door", "internal/standstill", "internal/jsontext"},
 	{"binlog", "stream", "windowing", "sinks"},
 	{"internal/pipeline", "internal/config", "internal/status", "internal/console", "internal/notify", "internal/quality",
 		"internal/verify", "internal/demo", "internal/events"},

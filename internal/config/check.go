@@ -22,6 +22,10 @@ func (l *loader) check(c *Config) {
 	columns := columnsOf(r.Views)
 	r.Windows = l.checkWindows(c, columns)
 	r.Lake = l.checkLake(c, columns)
+	l.checkReaders(c, r.Views)
+	if r.Lake != nil {
+		r.Lake.Layouts = flatOnly(r.Lake.Layouts, r.Views)
+	}
 	r.Stream = l.checkStream(c)
 	l.checkLimits(c)
 	l.checkListeners(c)

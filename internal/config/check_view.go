@@ -85,8 +85,11 @@ func (l *loader) checkViews(c *Config) []view.Definition {
 		t := c.Tables[v.From]
 		def := view.Definition{
 			Name: name, Source: t.From.Source, Database: t.From.Schema, Table: t.From.Table,
-			Where: string(v.Where), QuoteBig: v.QuoteBig,
+			Where: string(v.Where), QuoteBig: v.QuoteBig, Envelope: l.envelope(c, at, v),
 			Metadata: view.Metadata{NoDB: !v.Metadata.DB, NoTable: !v.Metadata.Table, NoGTID: !v.Metadata.GTID, NoSchema: !v.Metadata.Schema, NoOld: !v.Metadata.Old},
+		}
+		if s := c.Sources[t.From.Source]; s != nil {
+			def.Connector = s.Type
 		}
 		for _, item := range v.Select {
 			def.Select = append(def.Select, view.Item{Name: item.Name, Expr: string(item.Expr)})

@@ -50,6 +50,6 @@ type Log struct {
 type Limits struct {
 	_ struct{} `later:"cpu,rows_per_second,max_transaction"`
 
-	Memory Size `key:"memory" range:"64MiB..16TiB" doc:"Bytes that all buffers together may take; the Go runtime's soft limit is set to it. When absent it is 512MiB, or 80 % of the control group's limit where that is less."`
+	Memory Size `key:"memory" range:"64MiB..16TiB" doc:"Bytes that all buffers together may take; the Go runtime's soft limit is set to it. One event of a binlog, such as a large row or a compressed transaction, may take a quarter of it. When absent it is 512MiB, or 80 % of the control group's limit where that is less."`
 	Disk   Size `key:"disk" range:"16MiB..1024TiB" doc:"Bytes that the state directory may take. The readers pause before unread rows would have to be dropped. When absent only the disk itself bounds it: the readers pause when it is 95 % full."`
 }

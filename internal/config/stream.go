@@ -4,12 +4,13 @@ import "time"
 
 // Stream is the log between readers and consumers.
 type Stream struct {
-	_ struct{} `later:"topic,key,envelope,compression,region,endpoint,quote_big"`
+	_ struct{} `later:"topic,key,compression,region,endpoint,quote_big"`
 
 	Type        string        `key:"type" default:"embedded" enum:"embedded|kafka" later:"kinesis" doc:"embedded is a log in the state directory that any Kafka client can read; kafka is a cluster of yours, Apache Kafka 4 or what speaks its protocol with transactions."`
 	Brokers     []string      `key:"brokers" pattern:"address" doc:"Addresses of some brokers, host:port; required for kafka."`
 	Partitions  int           `key:"partitions" default:"12" range:"1..1024" doc:"Partitions of each view's topic. It cannot change once the topic exists: keys would move."`
 	Replication int           `key:"replication" default:"0" range:"0..32" doc:"Replicas of each partition of topics that are made; 0 is the broker's default. Only for kafka."`
+	Envelope    string        `key:"envelope" default:"flat" enum:"flat|debezium|maxwell|canal" later:"cloudevents" doc:"Form of the events of every view that says no other: flat, or what consumers of Debezium, Maxwell or Canal read. Metrics and the lake read flat events only."`
 	MaxRecord   Size          `key:"max_record" default:"16MiB" range:"64KiB..256MiB" doc:"Largest event. A larger one stops its shard, naming table and key."`
 	Listen      string        `key:"listen" default:"127.0.0.1:0" pattern:"address" doc:"Address at which the embedded stream answers Kafka clients. They may read and not write, and nobody asks them for a password. Port 0 takes a free port."`
 	Retention   Retention     `key:"retention" doc:"How much the stream keeps. On embedded, what a sink has not read yet is never dropped."`

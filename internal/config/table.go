@@ -19,7 +19,7 @@ type From struct {
 
 // View is a named flat projection of a table.
 type View struct {
-	_ struct{} `later:"owner,expand,dedupe,deletes,freshness,envelope,depth"`
+	_ struct{} `later:"owner,expand,dedupe,deletes,freshness,depth"`
 
 	From        string          `key:"from" required:"true" doc:"Name of the table."`
 	Select      Select          `key:"select" doc:"The view's columns in order, as name: expression. An expression is a column, a path into a JSON column (payload.ship.city), or CEL. \"*\": [a, b] copies columns, \"*\": \"*\" copies those that nothing else names. Without select every column is copied."`
@@ -29,6 +29,7 @@ type View struct {
 	Masking     map[string]Mask `key:"masking" names:"column" doc:"More masked columns of the table, for this view only."`
 	MaskingSalt Secret          `key:"masking_salt" doc:"Secret of hash for this view's masking. The table's when absent."`
 	Metadata    Metadata        `key:"metadata" doc:"Which optional members events carry. _op, _shard, _ts_us and _lsn are always there."`
+	Envelope    string          `key:"envelope" enum:"flat|debezium|maxwell|canal" later:"cloudevents" doc:"Form of the view's events; that of the stream when absent. With another than flat the view feeds no metric and is not in the lake."`
 	QuoteBig    bool            `key:"quote_big" default:"false" doc:"Write integers beyond 2^53 and decimals as JSON strings."`
 }
 

@@ -6,7 +6,8 @@
 // key. Two things differ, because there is no stream: the epoch of _lsn is 0,
 // which no stream has, so its order holds within one run; and there is no
 // _schema, as nothing holds schemas. A table without a primary key has no key,
-// and its updates are always u.
+// and its updates are always u. With Options.Envelope a line is what
+// docs/format/envelopes.md says of another system's event.
 //
 // Whole transactions are printed, in their order. One is held in memory until
 // its commit has been read, up to Options.MaxTransaction; a larger one ends the

@@ -9,6 +9,7 @@ import (
 
 	"tailwater/binlog"
 	"tailwater/internal/config"
+	"tailwater/internal/envelope"
 )
 
 // DefaultMaxTransaction is Options.MaxTransaction where it is 0.
@@ -40,6 +41,9 @@ type Options struct {
 	Drop []string
 	// SkipBroken goes on without the tables that cannot be rendered.
 	SkipBroken bool
+
+	// Envelope is the form of a line; empty is flat.
+	Envelope envelope.Kind
 
 	// UntilGTID ends the run when everything in the set was printed; MariaDB
 	// takes the last transaction of each domain.
@@ -108,7 +112,7 @@ func (o *Options) reader(position binlog.PositionMode, follows binlog.Filter) (b
 	out := binlog.Options{
 		Shard: o.Shard.ID, User: o.Shard.User, Password: o.Shard.Password.Reveal(), ServerID: o.ServerID,
 		Flavor: binlog.Flavor(o.Source.Type), Position: position, Start: o.Start, Heartbeat: o.Source.Heartbeat.Every,
-		ReadTimeout: o.Source.ReadTimeout, ConnectTimeout: o.Source.Timeout, MaxPayload: o.MaxTransaction,
+		ReadTimeout: o.Source.ReadTimeout, ConnectTimeout: o.Source.Timeout, MaxHeld: o.MaxTransaction,
 		Accepted: o.Accept, Filter: follows, FollowsDatabase: o.followsDatabase,
 	}
 	if o.Shard.Network == "unix" {
@@ -137,6 +141,11 @@ func (o *Options) settle() error {
 	}
 	if o.For < 0 {
 		return errors.New("--for is negative")
+	}
+	if o.Envelope != "" {
+		if _, err := envelope.Parse(string(o.Envelope)); err != nil {
+			return fmt.Errorf("--envelope %w", err)
+		}
 	}
 	if o.UntilNow && o.UntilGTID != "" {
 		return errors.New("--until and --until-gtid exclude each other: name one")

@@ -7,6 +7,7 @@ import (
 
 	"tailwater/binlog"
 	"tailwater/change"
+	"tailwater/internal/envelope"
 	"tailwater/internal/view"
 )
 
@@ -28,6 +29,8 @@ type printer struct {
 	// change is that of the row at hand; it is here to be allocated once.
 	change view.Change
 	buf    []byte
+	// last is where the last line of buf begins.
+	last   int
 	events uint64
 	// over is what the beginning has ended the run with.
 	over error
@@ -128,6 +131,7 @@ func (p *printer) Row(tx *binlog.Transaction, rc *binlog.RowChange) error {
 	p.change = view.Change{
 		Op: rc.Op, Shard: p.o.Shard.ID, TSMicros: tx.CommitMicros, GTID: tx.ID,
 		LSN: change.LSN{Txn: tx.Number, Row: rc.Row}, Before: rc.Before, After: rc.After,
+		File: tx.File, Pos: tx.Pos, Server: tx.ServerID, ReadMicros: tx.ReadAt.UnixMicro(),
 	}
 	if err := plan.Apply(&p.change, p.emit); err != nil {
 		return p.refused(rc.Table, err)
@@ -137,6 +141,10 @@ func (p *printer) Row(tx *binlog.Transaction, rc *binlog.RowChange) error {
 
 // Table renders one change of a table as a whole.
 func (p *printer) Table(tx *binlog.Transaction, t *change.TableChange) error {
+	if !p.o.Envelope.IsFlat() {
+		p.o.Note(fmt.Sprintf("table %s: %s in transaction %s, which %s has no event of", t.Table, t.DDL, tx.ID, p.o.Envelope))
+		return nil
+	}
 	c := view.TableChange{
 		TableChange: t, Shard: p.o.Shard.ID, TSMicros: tx.CommitMicros, GTID: tx.ID, LSN: change.LSN{Txn: tx.Number, Row: t.Row},
 	}
@@ -178,6 +186,7 @@ func (p *printer) add(e view.Event) error {
 	if len(p.buf)+len(e.Value)+1 > p.o.MaxTransaction {
 		return &TransactionError{p.tx.ID, p.o.MaxTransaction}
 	}
+	p.last = len(p.buf)
 	p.buf = append(append(p.buf, e.Value...), '\n')
 	p.events++
 	return nil
@@ -207,6 +216,9 @@ func (p *printer) broken(t *change.Table, err error) error {
 // Commit hands the transaction to the output.
 func (p *printer) Commit(tx *binlog.Transaction, position []byte) error {
 	if p.events > 0 {
+		if p.o.Envelope == envelope.Maxwell && !p.cut {
+			p.buf = envelope.AddCommit(p.buf, p.last)
+		}
 		var err error
 		if p.buf, err = p.out.put(p.buf); err != nil {
 			return err

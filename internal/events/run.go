@@ -63,7 +63,7 @@ func (p *printer) prepare() error {
 	if p.follows, err = o.filter(); err != nil {
 		return err
 	}
-	p.plans.shard = o.Shard.ID
+	p.plans.shard, p.plans.envelope, p.plans.connector = o.Shard.ID, o.Envelope, o.Source.Type
 	if p.plans.drop, err = parsePatterns("--drop", "database.table.column", o.Drop); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"tailwater/binlog"
 	"tailwater/change"
+	"tailwater/internal/envelope"
 	"tailwater/internal/view"
 )
 
@@ -110,7 +111,10 @@ const maxShapes = 4096
 type plans struct {
 	shard string
 	drop  []pattern
-	known map[*change.Table]*view.Plan
+	// envelope and connector are those of every view.
+	envelope  envelope.Kind
+	connector string
+	known     map[*change.Table]*view.Plan
 }
 
 // of returns the plan of a table, or why it has none; nil without an error is
@@ -140,7 +144,8 @@ func (p *plans) keep(t *change.Table, plan *view.Plan) {
 // compile makes the plan of the view that selects every column of a table but
 // those that are dropped.
 func (p *plans) compile(t *change.Table) (*view.Plan, error) {
-	def := view.Definition{Name: "events", Database: t.Database, Table: t.Name, Select: []view.Item{{Name: "*"}}, Metadata: view.Metadata{NoSchema: true}}
+	def := view.Definition{Name: "events", Database: t.Database, Table: t.Name, Select: []view.Item{{Name: "*"}}, Metadata: view.Metadata{NoSchema: true},
+		Envelope: p.envelope, Connector: p.connector}
 	for _, c := range t.Columns {
 		if matches(p.drop, t.Database, t.Name, c.Name) {
 			if def.Masking == nil {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"sync"
@@ -125,14 +126,31 @@ func nameLarge(b *batch, err error) error {
 		if r.Topic != large.Topic || len(r.Key)+len(r.Value) < large.Size {
 			continue
 		}
-		var place [2][]byte
-		if codec.NewPicker([]string{"_db", "_table"}).Pick(r.Value, place[:]) != nil {
-			place = [2][]byte{}
-		}
+		place := placeOf(r.Value)
 		key := r.Key[:min(len(r.Key), maxShownKey)]
 		return fmt.Errorf("table %s.%s, key %s, transaction %s, row %d: %w", unquoted(place[0]), unquoted(place[1]), key, r.TxID, r.Row, err)
 	}
 	return err
+}
+
+// placeOf returns the database and table that an event names, in whatever form,
+// as JSON texts.
+func placeOf(value []byte) (place [2][]byte) {
+	names := []string{"database", "table"}
+	switch {
+	case bytes.HasPrefix(value, []byte(`{"_op":`)):
+		names = []string{"_db", "_table"}
+	case bytes.HasPrefix(value, []byte(`{"before":`)):
+		var source [1][]byte
+		if codec.NewPicker([]string{"source"}).Pick(value, source[:]) != nil {
+			return place
+		}
+		value, names = source[0], []string{"db", "table"}
+	}
+	if codec.NewPicker(names).Pick(value, place[:]) != nil {
+		return [2][]byte{}
+	}
+	return place
 }
 
 // unquoted is a JSON string's text; a view may leave the member out.

@@ -208,6 +208,7 @@ func (p *Pipeline) shard(src *config.ResolvedSource, s config.Shard, views *view
 		Flavor: binlog.Flavor(src.Type), Position: binlog.PositionMode(src.Position), Start: src.Start.String(), Heartbeat: src.Heartbeat.Every,
 		ReadTimeout: src.ReadTimeout, ConnectTimeout: src.Timeout, Filter: views.follows(s.ID),
 		FollowsDatabase: views.followsDatabase, Logger: p.logger,
+		MaxEvent: p.budget.event, MaxEventSetting: "limits.memory, of which an event may take a quarter", Room: p.room,
 	}
 	if s.Network == "unix" {
 		o.Socket = s.Addr

@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tailwater/binlog"
 	"tailwater/internal/config"
 	"tailwater/internal/status"
 	"tailwater/sinks/redis"
@@ -53,6 +54,8 @@ type Pipeline struct {
 	logger  *slog.Logger
 	started time.Time
 	budget  budget
+	// room is what the shards' large events share.
+	room *binlog.Room
 
 	state *stateDir
 	token string
@@ -94,6 +97,7 @@ func Open(ctx context.Context, o Options) (*Pipeline, error) {
 		return nil, err
 	}
 	p.budget = newBudget(p.cfg)
+	p.room = binlog.NewRoom(int64(p.budget.event))
 	p.diskLimit.Store(int64(p.cfg.Limits.Disk))
 	p.gate.look = p.lookForRoom
 	debug.SetMemoryLimit(p.budget.total)
@@ -130,7 +134,7 @@ func (p *Pipeline) openTopics(ctx context.Context) error {
 			return p.streamError(ctx, fmt.Errorf("topic of view %s: %w", v.Name, err))
 		}
 		p.topics[v.Name] = topic
-		p.targets = append(p.targets, &target{view: v.Name, topic: topic.Name, partitions: topic.Partitions})
+		p.targets = append(p.targets, &target{view: v.Name, topic: topic.Name, partitions: topic.Partitions, foreign: !v.Envelope.IsFlat()})
 	}
 	return nil
 }
@@ -241,13 +245,15 @@ func (p *Pipeline) Close() error {
 // budget divides limits.memory.
 type budget struct {
 	total, stream int64
-	// batch bounds one publish of one shard, lake the rows held by one worker.
-	batch, lake int
+	// batch bounds one publish of one shard, lake the rows held by one worker,
+	// event one event of a binlog and the large ones of all shards at a time.
+	batch, lake, event int
 }
 
 // newBudget divides the memory: an eighth each for the stream's buffers, for
-// the batches of the shards (two each), and for the lake's workers. The rest
-// is for what the parts need besides, and for the collector's slack.
+// the batches of the shards (two each), and for the lake's workers, and a
+// quarter for large events. The rest is for what the parts need besides, and for
+// the collector's slack.
 func newBudget(c *config.Resolved) budget {
 	b := budget{total: int64(c.Limits.MemoryHere())}
 	part := b.total / 8
@@ -262,5 +268,7 @@ func newBudget(c *config.Resolved) budget {
 	}
 	b.batch = int(min(4<<20, max(64<<10, part/int64(2*max(1, shards)))))
 	b.lake = int(max(4<<20, part/int64(layouts)))
+	// No server writes an event above 1 GiB.
+	b.event = int(min(1<<30, 2*part))
 	return b
 }

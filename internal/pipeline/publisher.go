@@ -156,6 +156,7 @@ func (p *publisher) Row(tx *binlog.Transaction, rc *binlog.RowChange) error {
 		Op: rc.Op, Shard: p.o.Shard, TSMicros: tx.CommitMicros, GTID: tx.ID,
 		LSN:    change.LSN{Epoch: p.epoch, Txn: tx.Number, Row: rc.Row},
 		Before: rc.Before, After: rc.After,
+		File: tx.File, Pos: tx.Pos, Server: tx.ServerID, ReadMicros: tx.ReadAt.UnixMicro(),
 	}
 	p.row = rc.Row
 	for _, pl := range plans {
@@ -303,7 +304,7 @@ func (p *publisher) beat(watermark int64) {
 	p.beats.due(p.o.Now(), func(t *target, part int32) {
 		b.records = append(b.records, stream.Record{
 			Topic: t.topic, Partition: part, Kind: stream.Heartbeat,
-			Shard: p.o.Shard, LSN: p.last, Watermark: watermark,
+			Shard: p.o.Shard, LSN: p.last, Watermark: watermark, Bare: t.foreign,
 		})
 		b.committed = len(b.records)
 	})

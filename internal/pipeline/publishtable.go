@@ -18,9 +18,17 @@ import (
 // the event may then have an lsn of this one, or whoever compares it with those of
 // the event would take it for gone: rows go in the next batch, which is not sent
 // before this one is whole.
+//
+// A view in the form of another system is not told: by its defaults that system
+// has no such event, and its consumers would stop at ours.
 func (p *publisher) Table(tx *binlog.Transaction, t *change.TableChange) error {
 	p.row = t.Row
 	for _, to := range p.o.Views.ofTable(p.o.Shard, t.Table) {
+		if to.foreign {
+			p.o.Logger.Warn("rows left a table, or came into it, and the envelope of a view has no event that says so: its consumers must be told by hand",
+				"shard", p.o.Shard, "view", to.view, "ddl", string(t.DDL), "table", t.Table.String(), "transaction", tx.ID)
+			continue
+		}
 		if to.partitions > math.MaxUint16 {
 			return fmt.Errorf("shard %s, table %s, %s: an event for each of the %d partitions of %s cannot be numbered", p.o.Shard, t.Table, t.DDL, to.partitions, to.topic)
 		}

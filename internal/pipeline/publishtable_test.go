@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +67,28 @@ func TestHazard_A59_TheEventOfATableIsInEveryPartition(t *testing.T) {
 	}
 	if last := s.saves[len(s.saves)-1]; string(last.Source) != "behind g3" {
 		t.Errorf("position = %s, want behind g3", last.Source)
+	}
+}
+
+func TestPublisher_AViewInAnotherFormIsNotTold(t *testing.T) {
+	var log bytes.Buffer
+	s := &fakeSession{}
+	r := newRig(t, s, func(o *publisherOptions) {
+		o.Views.targets[0].foreign = true
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	r.truncate("g1")
+	r.tx("g2", 1)
+	if err := r.p.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprint(s.events()), "[g2.1.0]"; got != want {
+		t.Errorf("events = %s, want %s", got, want)
+	}
+	for _, want := range []string{"view=orders", "ddl=truncate", "table=shop.orders", "transaction=g1", "by hand"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not say %q:\n%s", want, &log)
+		}
 	}
 }
 

@@ -14,8 +14,11 @@ type target struct {
 	view       string
 	topic      string
 	partitions int
-	events     atomic.Uint64
-	bytes      atomic.Uint64
+	// foreign says that events have the form of another system, whose consumers
+	// know nothing of heartbeats.
+	foreign bool
+	events  atomic.Uint64
+	bytes   atomic.Uint64
 }
 
 // viewSet holds the views of one source and where each goes.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,10 +49,16 @@ var findRoot = sync.OnceValues(func() (string, error) {
 // ALLOW_MISSING=1.
 func script(t testing.TB, name string, args ...string) []byte {
 	t.Helper()
+	return scriptOn(t, nil, name, args...)
+}
+
+// scriptOn is script with something on its stdin.
+func scriptOn(t testing.TB, stdin io.Reader, name string, args ...string) []byte {
+	t.Helper()
 	path := filepath.Join(Root(t), "deploy", "dev", name)
 	cmd := exec.Command(path, args...)
 	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
 	// A server that kept a pipe open would otherwise make Run wait for ever.
 	cmd.WaitDelay = 5 * time.Second
 	err := cmd.Run()

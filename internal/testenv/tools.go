@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -58,6 +59,16 @@ func Kcat(t testing.TB, args ...string) []byte {
 		t.Fatalf("run kcat %q: %v\n%s", args, err, lastLines(stderr.String(), 10))
 	}
 	return stdout.Bytes()
+}
+
+// FlinkRead reads values, one a line and an empty line for null, with a JSON
+// format of Apache Flink (debezium, maxwell or canal), which shares no code with
+// ours. It returns a line for each row that they make: its kind, a space, and
+// the columns, which columns declares as SQL does, with | between them.
+func FlinkRead(t testing.TB, format, columns string, values []byte) []string {
+	t.Helper()
+	out := scriptOn(t, bytes.NewReader(values), "flink-read", format, columns)
+	return strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
 }
 
 // Tailwater returns the path of the program, built once per test process, or

@@ -208,6 +208,12 @@ func (v *verifier) compareRows(ctx context.Context) (err error) {
 		v.result.Tables += len(s.tables)
 	}
 	for i := range v.cfg.Views {
+		if def := &v.cfg.Views[i]; !def.Envelope.IsFlat() {
+			if err := v.checkForeign(ctx, def); err != nil {
+				return err
+			}
+			continue
+		}
 		r, err := v.newRows(ctx, &v.cfg.Views[i], servers)
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"tailwater/change"
+	"tailwater/internal/envelope"
 	"tailwater/internal/expr"
 	"tailwater/internal/jsontext"
 )
@@ -60,6 +61,8 @@ type compiler struct {
 	plan  *Plan
 	src   *source
 	cols  []change.Column
+	// hidden are the columns of the cells that only the key shows.
+	hidden []change.Column
 }
 
 // Compile makes the plan of a view for one shape of a physical table on one
@@ -265,7 +268,7 @@ func (c *compiler) copyCell(name string, i int) (cell, change.Column) {
 
 func (c *compiler) quoting(column *change.Column) quoting {
 	switch {
-	case !c.def.QuoteBig:
+	case !c.def.QuoteBig || !c.def.Envelope.IsFlat():
 	case column.Type == change.Decimal:
 		return quoteAll
 	case column.Type == change.Int || column.Type == change.Uint || column.Type == change.Bit:
@@ -315,6 +318,7 @@ func (c *compiler) keyColumns() error {
 				// The table has a column of that name, which is not meant.
 				at = len(c.plan.cells)
 				c.plan.cells = append(c.plan.cells, cell{kind: cellConstant, name: name, text: jsontext.AppendQuoted(nil, []byte(c.shard))})
+				c.hidden = append(c.hidden, change.Column{Name: name, Type: change.Text})
 			default:
 				return fmt.Errorf("key[%d]: %w", i, c.unknownKey(name))
 			}
@@ -360,8 +364,8 @@ func (c *compiler) primaryKey() error {
 
 // hide adds column i of the source behind the columns that are shown.
 func (c *compiler) hide(name string, i int) int {
-	hidden, _ := c.copyCell(name, i)
-	c.plan.cells = append(c.plan.cells, hidden)
+	hidden, column := c.copyCell(name, i)
+	c.plan.cells, c.hidden = append(c.plan.cells, hidden), append(c.hidden, column)
 	return len(c.plan.cells) - 1
 }
 
@@ -390,5 +394,9 @@ func (c *compiler) finish() error {
 	}
 	p.before.places = make([]place, len(p.cells))
 	p.after.places = make([]place, len(p.cells))
+	p.envelope = envelope.New(c.def.Envelope, &envelope.Shape{
+		Shard: c.shard, Database: c.table.Database, Table: c.table.Name, Connector: c.def.Connector,
+		Columns: slices.Concat(p.schema.Columns, c.hidden), Shown: p.shown, Key: p.key, KeyNames: p.schema.Key,
+	})
 	return nil
 }

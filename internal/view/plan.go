@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"tailwater/change"
+	"tailwater/internal/envelope"
 	"tailwater/internal/expr"
 	"tailwater/internal/jsontext"
 )
@@ -34,6 +35,9 @@ type Plan struct {
 	gtid, old          bool
 	// lastGTID is the transaction of the last event, gtidText its member.
 	lastGTID, gtidText []byte
+	// envelope writes the events of another form; nil is the flat one.
+	envelope envelope.Renderer
+	event    envelope.Event
 
 	before, after image
 	// out holds the values of the events of one change.
@@ -61,6 +65,9 @@ func (m *image) members(n int) []byte {
 	}
 	return m.buf[:m.places[n-1].end]
 }
+
+// Cell is cell for who writes the image in another form.
+func (m *image) Cell(i int) []byte { return m.cell(i) }
 
 // maxParts is how many events one change may become: LSN.Part has 16 bits.
 const maxParts = 1<<16 - 1
@@ -273,6 +280,9 @@ func (p *Plan) emit(c *Change, op change.Op, m *image, emit func(Event) error) e
 	lsn := c.LSN
 	lsn.Part = uint16(p.parts)
 	p.parts++
+	if p.envelope != nil {
+		return p.emitAs(c, op, lsn, m, emit)
+	}
 	start := len(p.out)
 	out := append(p.out, `{"_op":"`...)
 	out = append(out, byte(op))
@@ -299,6 +309,30 @@ func (p *Plan) appendGTID(out []byte, gtid string) []byte {
 		p.gtidText = jsontext.AppendQuoted(append(p.gtidText[:0], `,"_gtid":`...), p.lastGTID)
 	}
 	return append(out, p.gtidText...)
+}
+
+// emitAs is emit in another form. Value and key stand behind each other in out.
+func (p *Plan) emitAs(c *Change, op change.Op, lsn change.LSN, m *image, emit func(Event) error) error {
+	p.event = envelope.Event{
+		Op: op, Commit: c.TSMicros, Read: c.ReadMicros, TxID: c.GTID, File: c.File, Pos: c.Pos, Row: lsn.Row, Server: c.Server,
+	}
+	if op == change.Update || op == change.Delete {
+		p.event.Before = &p.before
+	}
+	if op != change.Delete {
+		p.event.After = m
+	}
+	start := len(p.out)
+	out, err := p.envelope.Append(p.out, &p.event)
+	end := len(out)
+	if err == nil {
+		out, err = p.envelope.AppendKey(out, m)
+	}
+	if err != nil {
+		return fmt.Errorf("view %s, key %s: %w", p.view, m.key, err)
+	}
+	p.out = out
+	return emit(Event{Op: op, LSN: lsn, Key: out[end:len(out):len(out)], Value: out[start:end:end]})
 }
 
 // appendOld appends _old: the columns whose text changed, as they were.

@@ -12,6 +12,7 @@ import (
 	"io"
 
 	"tailwater/change"
+	"tailwater/internal/envelope"
 )
 
 // Definition is a view as the configuration states it, resolved: tables and
@@ -45,6 +46,12 @@ type Definition struct {
 	Metadata Metadata
 	// QuoteBig writes integers beyond 2^53 and all decimals as JSON strings.
 	QuoteBig bool
+	// Envelope is the form of the events. Metadata and QuoteBig are about the
+	// flat one only.
+	Envelope envelope.Kind
+	// Connector is the kind of the source, mysql or mariadb; for the envelopes
+	// that tell it.
+	Connector string
 }
 
 // Item is one column of a view.
@@ -94,6 +101,13 @@ type Change struct {
 	// LSN has part 0; the plan numbers the parts.
 	LSN  change.LSN
 	GTID string
+	// What only other envelopes than the flat one tell: where the transaction
+	// starts, the server that committed it first, and when it was read here, in
+	// microseconds.
+	File       string
+	Pos        uint64
+	Server     uint32
+	ReadMicros int64
 	// Shard is that of the plan. Before is nil on Create and Read, After is nil
 	// on Delete.
 	Before, After change.Row

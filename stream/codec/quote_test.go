@@ -88,7 +88,7 @@ func TestQuote_AllocatesNothing(t *testing.T) {
 	}
 }
 
-func BenchmarkAppendQuote(b *testing.B) {
+func BenchmarkAppendQuoted(b *testing.B) {
 	in := []byte(strings.Repeat("The quick brown fox jumps over the lazy dog. ", 4))
 	dst := make([]byte, 0, 512)
 	b.SetBytes(int64(len(in)))

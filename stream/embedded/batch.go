@@ -62,12 +62,15 @@ func varintLen(n int) int {
 func (b *batch) add(r *stream.Record) {
 	kind := wire.KindName(r.Kind)
 	b.id = wire.AppendID(b.id[:0], r)
-	keyLen := len(r.Key)
+	keyLen, valueLen := len(r.Key), len(r.Value)
 	if r.Key == nil {
 		keyLen = -1
 	}
+	if r.Value == nil {
+		valueLen = -1
+	}
 	// attributes, timestamp delta and header count are one byte each.
-	size := 3 + varintLen(int(b.n)) + varintLen(keyLen) + len(r.Key) + varintLen(len(r.Value)) + len(r.Value) +
+	size := 3 + varintLen(int(b.n)) + varintLen(keyLen) + len(r.Key) + varintLen(valueLen) + len(r.Value) +
 		varintLen(len(wire.HeaderKind)) + len(wire.HeaderKind) + varintLen(len(kind)) + len(kind) +
 		varintLen(len(wire.HeaderID)) + len(wire.HeaderID) + varintLen(len(b.id)) + len(b.id)
 	d := b.raw
@@ -76,7 +79,7 @@ func (b *batch) add(r *stream.Record) {
 	d = binary.AppendVarint(d, int64(b.n))
 	d = binary.AppendVarint(d, int64(keyLen))
 	d = append(d, r.Key...)
-	d = binary.AppendVarint(d, int64(len(r.Value)))
+	d = binary.AppendVarint(d, int64(valueLen))
 	d = append(d, r.Value...)
 	d = binary.AppendVarint(d, 2)
 	d = binary.AppendVarint(d, int64(len(wire.HeaderKind)))

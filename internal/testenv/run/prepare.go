@@ -22,7 +22,7 @@ func prepare(ctx context.Context, w io.Writer) (missing []string, err error) {
 	if gap := checkCompiler(ctx); gap != "" {
 		missing = append(missing, gap)
 	}
-	for _, script := range []string{"tools", "mysql-tree", "mariadb-tree", "mariadb-tree --series 10.11", "s3-program", "kafka-tree"} {
+	for _, script := range []string{"tools", "mysql-tree", "mariadb-tree", "mariadb-tree --series 10.11", "s3-program", "kafka-tree", "flink-read --get"} {
 		command := strings.Fields("deploy/dev/" + script)
 		gaps, err := prepareBy(ctx, w, command[0], command[1:]...)
 		if err != nil {

@@ -69,7 +69,7 @@ func (n *Numbers) number(r *stream.Record, at *Partition) error {
 		return fmt.Errorf("publish to topic %s: a record of kind %q", r.Topic, r.Kind)
 	}
 	r.N = at.Mark.N
-	if r.Kind == stream.Heartbeat {
+	if r.Kind == stream.Heartbeat && !r.Bare {
 		r.Value = wire.AppendHeartbeat(nil, r)
 	}
 	at.Mark.LSN, at.Known = r.LSN, true

@@ -163,8 +163,6 @@ func (d *Decoder) Decode(kind, id []byte, r *stream.Record) error {
 		return errEvent
 	case k != stream.Event && r.Key != nil:
 		return fmt.Errorf("a %s with a key", kind)
-	case k == stream.Heartbeat && len(r.Value) == 0:
-		return errors.New("a heartbeat without value")
 	case k == stream.Fence && len(r.Value) != 0:
 		return errors.New("a fence with a value")
 	}

@@ -122,7 +122,6 @@ func TestDecode_RefusesForeignAndDamagedHeaders(t *testing.T) {
 		{"event without key", []byte("ev"), id, nil, good.Value},
 		{"event without value", []byte("ev"), id, good.Key, nil},
 		{"heartbeat with key", []byte("hb"), id, good.Key, good.Value},
-		{"heartbeat without value", []byte("hb"), id, nil, nil},
 		{"fence with value", []byte("fence"), id, nil, good.Value},
 	}
 	for _, tt := range tests {
@@ -130,6 +129,17 @@ func TestDecode_RefusesForeignAndDamagedHeaders(t *testing.T) {
 		r := stream.Record{Key: tt.key, Value: tt.value}
 		if err := d.Decode(tt.kind, tt.id, &r); err == nil {
 			t.Errorf("%s: got no error", tt.name)
+		}
+	}
+}
+
+func TestDecode_AHeartbeatMayBeBare(t *testing.T) {
+	want := sample(stream.Heartbeat)
+	for _, value := range [][]byte{nil, AppendHeartbeat(nil, &want)} {
+		var d Decoder
+		r := stream.Record{Value: value}
+		if err := d.Decode([]byte("hb"), AppendID(nil, &want), &r); err != nil || r.Watermark != want.Watermark || r.N != want.N || r.LSN != want.LSN {
+			t.Errorf("value %q: got %+v and %v, want %+v", value, r, err, want)
 		}
 	}
 }
