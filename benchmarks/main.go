@@ -55,9 +55,9 @@ type settings struct {
 	rounds  int
 	fixture string
 	// group is the only one to run.
-	group string
-	output  string
-	cache   string
+	group  string
+	output string
+	cache  string
 	// profile is a folder: the arms run once, profiled, and nothing is measured.
 	profile string
 	out     io.Writer

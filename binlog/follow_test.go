@@ -81,6 +81,29 @@ func (j *journal) Row(tx *Transaction, r *RowChange) error {
 	return nil
 }
 
+func (j *journal) Table(tx *Transaction, c *change.TableChange) error {
+	defer j.lock()()
+	if j.open != tx || c.Row != tx.Rows {
+		j.problem = fmt.Sprintf("Table %d outside its transaction, or counted as %d", c.Row, tx.Rows)
+	}
+	line := tableText(c)
+	j.pending = append(j.pending, line)
+	j.all = append(j.all, line)
+	return nil
+}
+
+// tableText is "t db.table#row ddl [to db.table] [from db.table]".
+func tableText(c *change.TableChange) string {
+	text := fmt.Sprintf("t %s#%d %s", c.Table, c.Row, c.DDL)
+	if !c.To.IsZero() {
+		text += " to " + c.To.String()
+	}
+	if !c.From.IsZero() {
+		text += " from " + c.From.String()
+	}
+	return text
+}
+
 func (j *journal) Commit(tx *Transaction, position []byte) error {
 	defer j.lock()()
 	if j.open != tx {

@@ -104,7 +104,7 @@ func newMachine(o Options, lowerNames bool, position *Position, h Handler) *mach
 		// The set says where to go on; the server says in which file that is.
 		m.file, m.end = "", 0
 	}
-	m.tables.filter = o.Filter
+	m.tables.filter, m.tables.followsDatabase = o.Filter, o.FollowsDatabase
 	m.onRow = m.handRow
 	return m
 }

@@ -51,7 +51,11 @@ func (m *machine) query(ev event, readAt time.Time) error {
 	case restores:
 		return m.restore(s.name)
 	}
-	if err := m.judge(&q, &s); err != nil && !m.accepted[m.tx.ID] {
+	take := m.judge
+	if s.kind == changesTables {
+		take = m.changeTables
+	}
+	if err := take(&q, &s); err != nil && !m.accepted[m.tx.ID] {
 		return err
 	}
 	if m.phase == named {
@@ -125,14 +129,8 @@ func (m *machine) judge(q *query, s *statement) error {
 	case removes:
 		for _, t := range s.tables {
 			if database, table := m.names(q, t); m.o.Filter(database, table) {
-				return m.stop(m.behind(), "%s of %s.%s, which is followed: rows left or entered it without row events", s.verb, database, table)
+				return m.stop(m.behind(), "%s of %s.%s, which is followed: rows left it without row events, and what is left cannot be said", s.verb, database, table)
 			}
-		}
-		return nil
-	case dropsDatabase:
-		database, _ := m.names(q, tableName{Database: s.name})
-		if m.o.FollowsDatabase(database) {
-			return m.stop(m.behind(), "DROP DATABASE %s, of which tables are followed: their rows left without row events", database)
 		}
 		return nil
 	case changesRows:

@@ -85,7 +85,9 @@ type publisher struct {
 	tx     *binlog.Transaction
 	txSkip *skipTx
 	row    uint32
-	last   change.LSN
+	// table is the buffer of the event of a whole table.
+	table []byte
+	last  change.LSN
 	// events counts those of the open transaction.
 	events uint64
 	// partial is set while rows of the open transaction are published already:
@@ -144,6 +146,11 @@ func (p *publisher) Row(tx *binlog.Transaction, rc *binlog.RowChange) error {
 	if err != nil {
 		return err
 	}
+	if p.cur.tables {
+		if err := p.seal(); err != nil {
+			return err
+		}
+	}
 	before := len(p.cur.records)
 	c := view.Change{
 		Op: rc.Op, Shard: p.o.Shard, TSMicros: tx.CommitMicros, GTID: tx.ID,
@@ -187,8 +194,15 @@ func (p *publisher) store(pl *boundPlan) error {
 
 // add appends one event to the batch, unless it already stands in the log.
 func (p *publisher) add(e view.Event) error {
-	t := p.target
-	p.last = e.LSN
+	return p.put(p.target, stream.Partition(e.Key, p.target.partitions), e, max(p.watermark, p.tx.CommitMicros))
+}
+
+// put appends one event for a partition to the batch, unless it already stands
+// in the log.
+func (p *publisher) put(t *target, part int32, e view.Event, watermark int64) error {
+	if e.LSN.Txn != p.last.Txn || p.last.Less(e.LSN) {
+		p.last = e.LSN // of several views of a row, the one that made the most events
+	}
 	if p.txSkip != nil {
 		known, err := p.txSkip.take(t.topic, e, p.serverChanged())
 		if err != nil {
@@ -199,11 +213,10 @@ func (p *publisher) add(e view.Event) error {
 			return nil
 		}
 	}
-	part := stream.Partition(e.Key, t.partitions)
 	b := p.cur
 	b.records = append(b.records, stream.Record{
 		Topic: t.topic, Partition: part, Kind: stream.Event, Shard: p.o.Shard, LSN: e.LSN,
-		Watermark: max(p.watermark, p.tx.CommitMicros), TxID: p.tx.ID, Row: p.row,
+		Watermark: watermark, TxID: p.tx.ID, Row: p.row,
 		Key: b.hold(e.Key), Value: b.hold(e.Value),
 	})
 	p.beats.sent(t, part)
@@ -234,7 +247,7 @@ func (p *publisher) Commit(tx *binlog.Transaction, position []byte) error {
 
 func (p *publisher) commit(tx *binlog.Transaction, position []byte) error {
 	b := p.cur
-	if tx.Rows > 0 {
+	if tx.Rows > tx.Tables {
 		// DDL may carry another clock than the rows of a workload that sets
 		// its commit times; an idle shard's watermark does not need it.
 		p.watermark = max(p.watermark, tx.CommitMicros)

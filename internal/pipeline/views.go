@@ -47,7 +47,23 @@ func (s *viewSet) follows(shard string) func(database, table string) bool {
 
 // followsDatabase reports whether any view takes tables of a database.
 func (s *viewSet) followsDatabase(database string) bool {
-	return s.matcher.MatchesDatabase(s.source, database)
+	return len(s.matcher.MatchDatabase(s.source, database)) > 0
+}
+
+// ofTable returns where the views go that take a table; without its name those
+// that take any of its database.
+func (s *viewSet) ofTable(shard string, t change.TableName) []*target {
+	var out []*target
+	if t.Name == "" {
+		for _, d := range s.matcher.MatchDatabase(s.source, t.Database) {
+			out = append(out, s.byDef[d])
+		}
+		return out
+	}
+	for _, m := range s.matcher.Match(s.source, shard, t.Database, t.Name) {
+		out = append(out, s.byDef[m.Definition])
+	}
+	return out
 }
 
 // boundPlan is a plan with the topic its events go to.

@@ -25,6 +25,8 @@ type batch struct {
 	// prints are the schemas' fingerprints; each is its own value, so that all
 	// rows share one string.
 	prints map[string]string
+	// tables says that there is an event of a table as a whole.
+	tables bool
 	bytes  int
 	// hour and hourDir are the last row's, where only the commit time decides
 	// the directory; hourDir is 0 before the first row.
@@ -83,11 +85,17 @@ func (b *batch) add(r *stream.Record, t *taker) error {
 	if err != nil {
 		return err
 	}
+	x := row{value: r.Value, lsn: r.LSN, dir: dir}
+	if r.OfTable() {
+		b.tables = true // it has no columns, hence no schema
+	} else {
+		x.schema = b.print(t.raw[1])
+	}
 	if len(b.rows) == cap(b.rows) {
 		// By doubling: a long slice would be copied four times over otherwise.
 		b.rows = slices.Grow(b.rows, max(minRows, len(b.rows)))
 	}
-	b.rows = append(b.rows, row{value: r.Value, lsn: r.LSN, schema: b.print(t.raw[1]), dir: dir})
+	b.rows = append(b.rows, x)
 	b.bytes += len(r.Value)
 	return nil
 }

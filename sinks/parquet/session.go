@@ -314,7 +314,7 @@ func (s *session) agree(ctx context.Context, p *part, misfits []string) (schemaV
 	if _, unnamed := p.prints[""]; unnamed {
 		need = s.known
 	}
-	return s.schemas.agree(ctx, sortedSchemas(need), misfits)
+	return s.schemas.agree(ctx, wanted{sortedSchemas(need), misfits, p.tables})
 }
 
 // finish writes the files of a manifest and counts them.
