@@ -124,15 +124,20 @@ func (m *machine) judge(q *query, s *statement) error {
 		return nil
 	case removes:
 		for _, t := range s.tables {
-			if database, table := m.names(q, t); m.o.Filter(database, table) {
-				return m.stop(m.behind(), "%s of %s.%s, which is followed: rows left or entered it without row events", s.verb, database, table)
+			database, table := m.names(q, t)
+			if !m.o.Filter(database, table) {
+				continue
+			}
+			stop := m.stop(m.behind(), "%s of %s.%s, which is followed: rows left or entered it without row events", s.verb, database, table)
+			if err := m.tolerated(database, table, stop); err != nil {
+				return err
 			}
 		}
 		return nil
 	case dropsDatabase:
 		database, _ := m.names(q, tableName{Database: s.name})
 		if m.o.FollowsDatabase(database) {
-			return m.stop(m.behind(), "DROP DATABASE %s, of which tables are followed: their rows left without row events", database)
+			return m.tolerated(database, "", m.stop(m.behind(), "DROP DATABASE %s, of which tables are followed: their rows left without row events", database))
 		}
 		return nil
 	case changesRows:
@@ -140,6 +145,21 @@ func (m *machine) judge(q *query, s *statement) error {
 			"%s is logged as a statement: the rows that it changed are not in the binlog", s.verb)
 	}
 	return m.judgeUnclassified(q)
+}
+
+// tolerated returns what is left of an error that stops the shard at a statement.
+func (m *machine) tolerated(database, table string, stop error) error {
+	if m.o.Tolerate == nil || database == "" {
+		return stop
+	}
+	ok, err := m.o.Tolerate(m.tx.ID, database, table, stop)
+	if err != nil {
+		return handed(err)
+	}
+	if ok {
+		return nil
+	}
+	return stop
 }
 
 // judgeUnclassified stops at text that cannot be placed, unless the server
@@ -154,7 +174,10 @@ func (m *machine) judgeUnclassified(q *query) error {
 			name = strings.ToLower(name)
 		}
 		if name == "" || m.o.FollowsDatabase(name) {
-			return m.stop(m.behind(), "a statement in database %q cannot be classified (it begins with %q)", name, firstWord(q.text))
+			stop := m.stop(m.behind(), "a statement in database %q cannot be classified (it begins with %q)", name, firstWord(q.text))
+			if err := m.tolerated(name, "", stop); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

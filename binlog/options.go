@@ -98,6 +98,12 @@ type Options struct {
 	// the server's own for followed, which stops the shard rather too often
 	// than too rarely.
 	FollowsDatabase func(database string) bool
+	// Tolerate, when set, is asked where a statement stops the shard because rows
+	// of a followed table, or of a database when table is empty, may have left or
+	// entered it without row events. Who answers true takes over to tell what
+	// befell the table, and the shard goes on; an error stops it. It is called
+	// again when the transaction is read again.
+	Tolerate func(transaction, database, table string, stop error) (bool, error)
 	// Accepted lists the transactions, by GTID or file:pos of their start,
 	// whose statement would stop the shard (a TRUNCATE of a followed table, for
 	// one) and that a person has decided to pass over.

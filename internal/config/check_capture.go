@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 
 	"tailwater/internal/view"
@@ -21,7 +22,7 @@ func (l *loader) checkNamed(c *Config) {
 			return
 		}
 	}
-	root := sectionOf(typeOfConfig)
+	root := sectionOf(reflect.TypeFor[Config]())
 	for _, key := range []string{"tables", "views"} {
 		if !l.has(key) && l.known(key) {
 			line, column := l.doc.near("")

@@ -184,7 +184,7 @@ func (p *Pipeline) openShards(context.Context) error {
 
 // viewsOf collects the views of a source.
 func (p *Pipeline) viewsOf(source string) (*viewSet, error) {
-	s := &viewSet{source: source, byDef: make(map[*view.Definition]*target)}
+	s := &viewSet{source: source, byDef: make(map[*view.Definition]*target), capture: p.captureOf(source)}
 	var defs []*view.Definition
 	for i := range p.cfg.Views {
 		if def := &p.cfg.Views[i]; def.Source == source {
@@ -209,6 +209,9 @@ func (p *Pipeline) shard(src *config.ResolvedSource, s config.Shard, views *view
 		ReadTimeout: src.ReadTimeout, ConnectTimeout: src.Timeout, Filter: views.follows(s.ID),
 		FollowsDatabase: views.followsDatabase, Logger: p.logger,
 		MaxEvent: p.budget.event, MaxEventSetting: "limits.memory, of which an event may take a quarter", Room: p.room,
+	}
+	if views.capture != nil {
+		o.Tolerate = views.tolerate(s.ID)
 	}
 	if s.Network == "unix" {
 		o.Socket = s.Addr
