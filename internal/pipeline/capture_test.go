@@ -296,8 +296,10 @@ func TestCapture_BadTableStopsAloneUntilItIsResumed(t *testing.T) {
 	}
 	r.metric(`tailwater_capture_stopped_tables{source="s"} 2`)
 	r.resume("00", "shop", "nothing", http.StatusConflict)
-	r.resume("01", "shop", "large", http.StatusOK)
-	r.await("large goes on", func(s status.Snapshot) bool { return s.Captures[0].Stopped == 1 && s.Shards[1].State == status.Streaming })
+	r.resume("01", "shop", "large", http.StatusAccepted)
+	r.await("large goes on", func(s status.Snapshot) bool {
+		return s.Captures[0].Stopped == 1 && s.Shards[1].State == status.Streaming
+	})
 	r.insert(1, 8, "x", 0, large)
 	r.settle(102)
 	for view, lost := range map[string][]string{"shop.bad": {"00/3", "00/7"}, "shop.large": {"01/5", "01/6"}} {
@@ -353,9 +355,70 @@ views:
 		return s.Shards[1].State == status.Stopped && strings.Contains(s.Shards[1].Error, "TRUNCATE TABLE of shop.named")
 	})
 	r.insert(0, 2, "x", 0, place{"shop", "t_000"})
-	r.await("noted", func(s status.Snapshot) bool { return len(s.Captures[0].Marks) == 1 && r.rows("shop.t_000")["00/2"] == 1 })
+	r.await("noted", func(s status.Snapshot) bool {
+		return len(s.Captures[0].Marks) == 1 && r.rows("shop.t_000")["00/2"] == 1
+	})
 	m := r.pipe.Snapshot().Captures[0].Marks[0]
 	if m.Shard != "00" || m.State != "noted" || !strings.Contains(m.Reason, "TRUNCATE TABLE of shop.t_000") || strings.Contains(m.Reason, "accept transaction") {
 		t.Errorf("the mark is %+v", m)
+	}
+}
+
+func TestCapture_FirstRowBehindTheEndOfTheLogIsThere(t *testing.T) {
+	// A shard that begins at the end of its server's log, and knows no table:
+	// the session that the first table ends must not let the next one begin at
+	// the end that the log has then.
+	r := newCapture(t, 1, "{ tables: all }", "")
+	edit := r.edit
+	r.edit = func(text string) string {
+		return strings.Replace(edit(text), "    type: mysql\n", "    type: mysql\n    start: latest\n", 1)
+	}
+	r.table(0, "shop", "t_000")
+	r.insert(0, 1, "before", 0, place{"shop", "t_000"})
+	r.want = map[string]map[string]int{}
+	r.start()
+	r.await("streaming", func(s status.Snapshot) bool { return s.Shards[0].State == status.Streaming && s.Shards[0].Connected })
+	r.await("heard of", func(s status.Snapshot) bool { return !s.Shards[0].LastHeard.IsZero() })
+	for i := range 20 {
+		r.table(0, "shop", fmt.Sprintf("n_%d", i))
+		r.insert(0, i+2, "new", 0, place{"shop", fmt.Sprintf("n_%d", i)}, place{"shop", "t_000"})
+	}
+	r.settle(100)
+	r.compare()
+}
+
+func TestCapture_TopicsThatKafkaTakesForOneStopTheSecond(t *testing.T) {
+	r := newCapture(t, 1, "{ tables: all }", "")
+	for _, p := range []place{{"shop", "t_000"}, {"a_b", "c"}, {"a", "b_c"}} {
+		r.table(0, p.database, p.table)
+		r.insert(0, 1, "x", 0, p)
+	}
+	r.start()
+	r.settle(10)
+	m := r.pipe.Snapshot().Captures[0].Marks
+	if len(m) != 1 || m[0].Schema != "a" || m[0].Table != "b_c" || !strings.Contains(m[0].Reason, "captured table a_b.c in . and _ only") || !strings.Contains(m[0].Reason, "exclude one") {
+		t.Fatalf("marks are %+v, want a.b_c, its reason and the way out", m)
+	}
+	delete(r.want, "a.b_c")
+	r.compare()
+}
+
+func TestCapture_MaskedColumnsAreMaskedInCapturedViews(t *testing.T) {
+	r := newCapture(t, 1, "{ tables: all }", `tables:
+  people: { from: { source: s, schema: shop, table: people }, key: [id], masking: { v: drop } }
+`)
+	r.table(0, "shop", "people")
+	r.table(0, "shop", "t_000")
+	r.insert(0, 1, "secret", 0, place{"shop", "people"}, place{"shop", "t_000"})
+	r.start()
+	r.settle(2)
+	schemas, err := r.pipe.Log().Schemas(t.Context(), "shop.people")
+	if err != nil || len(schemas) != 1 {
+		t.Fatalf("%d schemas, %v", len(schemas), err)
+	}
+	for _, s := range schemas {
+		if len(s.Columns) != 1 || s.Columns[0].Name != "id" {
+			t.Errorf("the columns are %+v, want id alone", s.Columns)
+		}
 	}
 }

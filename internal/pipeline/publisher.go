@@ -217,6 +217,17 @@ func (p *publisher) Idle(watermark int64, position []byte) error {
 	return p.seal()
 }
 
+// began notes where a shard without a position begins: where that is the end of
+// a log, a session that ends before it has stored one would begin elsewhere.
+func (p *publisher) began(position []byte) {
+	if p.o.Session.Recovered().Found {
+		return
+	}
+	p.hold()
+	defer p.release()
+	p.mark(position)
+}
+
 // mark notes that everything in the batch is behind position.
 func (p *publisher) mark(position []byte) {
 	b := p.cur

@@ -47,6 +47,8 @@ type shard struct {
 	left error
 	// interrupt ends the reader of the session at hand, nil between sessions.
 	interrupt atomic.Pointer[context.CancelCauseFunc]
+	// publisher is that of the session at hand.
+	publisher atomic.Pointer[publisher]
 	// runs counts the sessions opened; those after the first are reconnects.
 	runs atomic.Uint64
 }
@@ -160,6 +162,7 @@ func (s *shard) session(stop, hard context.Context) error {
 		SaveEvery: s.saveEvery, Gate: s.gate.wait, Counters: s.counters, Now: s.now, Logger: s.logger,
 		ServerChanged: func() bool { return s.serverChanged(session.Recovered()) }, Interrupt: cancel,
 	})
+	s.publisher.Store(pub)
 	go func() {
 		// A publish that fails ends the reader, also one that waits for its server.
 		err := pub.run(hard)
@@ -181,6 +184,13 @@ func (s *shard) session(stop, hard context.Context) error {
 		return err
 	}
 	return errHalted
+}
+
+// began is told where the reader begins.
+func (s *shard) began(position []byte, _ string) {
+	if pub := s.publisher.Load(); pub != nil {
+		pub.began(position)
+	}
 }
 
 // preflight asks the server whether it can be followed from where the shard
