@@ -160,28 +160,37 @@ const tablesRecord = "--captured"
 
 // load takes over the tables that were captured before and still are.
 func (c *captureSet) load(ctx context.Context) error {
-	stored, err := c.log.Schemas(ctx, tablesRecord)
+	records, err := tableRecords(ctx, c.log, c.source, c.rule)
 	if err != nil {
 		return err
 	}
-	var records []change.Schema
-	for _, s := range stored {
-		if len(s.Key) != 3 || len(s.Columns) != 1 {
-			return fmt.Errorf("the record %s of captured tables is not as this version writes it: use the Tailwater that wrote it, or a newer one", s.Fingerprint())
-		}
-		if s.Key[0] == c.source && c.rule.Takes(s.Key[1], s.Key[2]) {
-			records = append(records, s)
-		}
-	}
-	slices.SortFunc(records, func(a, b change.Schema) int {
-		return cmp.Or(cmp.Compare(a.Columns[0].Name, b.Columns[0].Name), cmp.Compare(a.Columns[0].Bits, b.Columns[0].Bits))
-	})
 	for _, s := range records {
 		if err := c.join(ctx, tableName{s.Key[1], s.Key[2]}, s.Columns[0].Bits); err != nil {
 			return err
 		}
 	}
 	return c.marks.load(ctx, c.log, c.source)
+}
+
+// tableRecords are the stored records of the tables that a source captures.
+func tableRecords(ctx context.Context, l SchemaReader, source string, rule *view.Capture) ([]change.Schema, error) {
+	stored, err := l.Schemas(ctx, tablesRecord)
+	if err != nil {
+		return nil, err
+	}
+	var records []change.Schema
+	for _, s := range stored {
+		if len(s.Key) != 3 || len(s.Columns) != 1 {
+			return nil, fmt.Errorf("the record %s of captured tables is not as this version writes it: use the Tailwater that wrote it, or a newer one", s.Fingerprint())
+		}
+		if s.Key[0] == source && rule.Takes(s.Key[1], s.Key[2]) {
+			records = append(records, s)
+		}
+	}
+	slices.SortFunc(records, func(a, b change.Schema) int {
+		return cmp.Or(cmp.Compare(a.Columns[0].Name, b.Columns[0].Name), cmp.Compare(a.Columns[0].Bits, b.Columns[0].Bits))
+	})
+	return records, nil
 }
 
 // join makes the topics of tables that are not known yet, and remembers them.

@@ -52,7 +52,7 @@ type marks struct {
 }
 
 // load takes over what is stored.
-func (m *marks) load(ctx context.Context, log stream.Log, source string) error {
+func (m *marks) load(ctx context.Context, log SchemaReader, source string) error {
 	stored, err := log.Schemas(ctx, marksRecord)
 	if err != nil {
 		return err
