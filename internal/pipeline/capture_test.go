@@ -16,6 +16,7 @@ import (
 	"tailwater/binlog/primary/encode"
 	"tailwater/internal/status"
 	"tailwater/stream"
+	"tailwater/stream/kafka/kafkatest"
 )
 
 // captureRig is a pipeline that captures every table of its primaries.
@@ -180,12 +181,21 @@ func (r *captureRig) compare() {
 }
 
 func TestCapture_EveryTableComesExactlyOnceThroughAKillAndNewTables(t *testing.T) {
-	const before, later = 160, 40
+	everyTable(t, 160, 40, "")
+}
+
+func TestCapture_OnKafkaEveryTableComesExactlyOnceThroughAKillAndNewTables(t *testing.T) {
+	everyTable(t, 30, 20, fmt.Sprintf("stream: { type: kafka, brokers: [%q], partitions: 3 }\n", kafkatest.Start(t)[0]))
+}
+
+// everyTable writes to tables made before the start and in mid-run, on two
+// shards at the same time, and kills the pipeline in the middle.
+func everyTable(t *testing.T, before, later int, streamKeys string) {
 	r := newCapture(t, 2, "{ tables: all, exclude: ['*.skipped'] }", `tables:
   t: { from: { source: s, schema: shop, table: "t_00{n}" }, key: [shard, id] }
 views:
   named: { from: t }
-`)
+`+streamKeys)
 	name := func(i int) place { return place{"shop", fmt.Sprintf("t_%03d", i)} }
 	odd := []place{{"we-ird.db", "tab le"}, {"shop", "größe"}, {"positions", "00"}}
 	left := []place{{"shop", "skipped"}, {"shop", "_t_gho"}, {"shop", "_t_old"}, {"sys", "sys_config"}}
