@@ -3,6 +3,7 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -220,11 +221,15 @@ func (c *captureSet) join(ctx context.Context, name tableName, partitions int) e
 		return fmt.Errorf("remember captured table %s: %w", name, err)
 	}
 	made, err := c.log.EnsureTopic(ctx, stream.TopicSpec{Name: topic, Partitions: partitions, MaxRecord: c.maxRecord})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if errors.Is(err, stream.ErrTopicRefused) {
+		t.refused = err
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("topic of captured table %s: %w", name, err)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	t.target = &target{
 		index: c.base + len(c.targets), view: t.def.Name, topic: made.Name, partitions: made.Partitions,
 		foreign: !t.def.Envelope.IsFlat(), captured: true, maxRecord: c.maxRecord,

@@ -234,7 +234,9 @@ views:
 	at := r.pipe.Snapshot()
 	for i := range at.Shards {
 		// One session each at the start, and few for the tables.
-		if s := at.Shards[i]; s.Epoch > 60 {
+		s := at.Shards[i]
+		t.Logf("shard %s opened %d sessions for %d tables", s.Shard, s.Epoch, before+later)
+		if s.Epoch > 60 {
 			t.Errorf("shard %s opened %d sessions for %d tables", s.Shard, s.Epoch, before+later)
 		}
 	}
@@ -430,5 +432,37 @@ func TestCapture_MaskedColumnsAreMaskedInCapturedViews(t *testing.T) {
 		if len(s.Columns) != 1 || s.Columns[0].Name != "id" {
 			t.Errorf("the columns are %+v, want id alone", s.Columns)
 		}
+	}
+}
+
+func TestCapture_NewTableAtTheEndOfALargeTransaction(t *testing.T) {
+	// Pieces of the transaction are published before its last row shows that the
+	// session lacks a topic.
+	r := newCapture(t, 1, "{ tables: all }", "limits: { memory: 64MiB }\n")
+	const rows = 20_000
+	r.table(0, "shop", "t_000")
+	r.table(0, "shop", "end")
+	r.insert(0, -1, "x", 0, place{"shop", "t_000"})
+	r.start()
+	r.await("the first row", func(status.Snapshot) bool { return r.rows("shop.t_000")["00/-1"] == 1 })
+	tx := r.servers[0].Begin()
+	text := strings.Repeat("x", 1000)
+	for i := range rows {
+		if err := tx.Insert("shop", "t_000", encode.Row{int64(i), text}); err != nil {
+			t.Fatal(err)
+		}
+		r.want["shop.t_000"][fmt.Sprintf("00/%d", i)] = 1
+	}
+	if err := tx.Insert("shop", "end", encode.Row{int64(1), "x"}); err != nil {
+		t.Fatal(err)
+	}
+	r.want["shop.end"] = map[string]int{"00/1": 1}
+	if _, err := tx.Commit(primary.CommitOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r.settle(rows + 1)
+	r.compare()
+	if s := r.shard(0); s.Skipped == 0 {
+		t.Errorf("no event of the transaction was published before its end: the test shows nothing; %+v", s)
 	}
 }

@@ -35,6 +35,9 @@ func (l *recordLog) PutSchema(ctx context.Context, s change.Schema) error {
 
 func (l *recordLog) EnsureTopic(_ context.Context, spec stream.TopicSpec) (stream.Topic, error) {
 	l.calls = append(l.calls, "topic "+spec.Name)
+	if strings.HasSuffix(spec.Name, ".refused") {
+		return stream.Topic{}, fmt.Errorf("make topic: %w", stream.ErrTopicRefused)
+	}
 	return stream.Topic{Name: spec.Name, Partitions: spec.Partitions}, nil
 }
 
@@ -150,6 +153,11 @@ func TestCaptureSet_RemembersATopicBeforeItIsThereAndMakesItOnce(t *testing.T) {
 	// Another process finds it; a session of before does not have it.
 	if again := newTestCapture(t, log); again.load(t.Context()) != nil || len(again.now()) != 1 || again.now()[0].topic != "tw.t.d.x" {
 		t.Errorf("after a restart the topics are %v", again.now())
+	}
+	// One that the log will never make is the table's own trouble.
+	refused := tableName{"d", "refused"}
+	if err := c.join(t.Context(), refused, 1); err != nil || c.refusal(c.table(refused)) == nil {
+		t.Errorf("join = %v and the table is refused: %v", err, c.refusal(c.table(refused)))
 	}
 	log.fail = errors.New("away")
 	if err := c.join(t.Context(), tableName{"d", "y"}, 1); !errors.Is(err, log.fail) || !strings.Contains(err.Error(), "d.y") || len(c.now()) != 1 {
