@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help tools-check build demo demo-mysql demo-mariadb test nightly lint fuzz clean
+.PHONY: help tools-check build demo demo-mysql demo-mariadb test lint fuzz fuzz-coverage nightly clean
 
 GO ?= go
 FUZZTIME ?= 20s
@@ -11,7 +11,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 help: ## List the commands
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "make %-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "make %-14s %s\n", $$1, $$2}'
 
 # Every recipe that compiles comes through here, so that what is missing has a
 # name and not the error of a tool that stumbled over it.
@@ -44,7 +44,8 @@ test: build ## Start the servers that the tests need, run every test, stop the s
 	@$(GO) build -o bin/test-runner ./internal/testenv/run
 	@TAILWATER_BIN="$(CURDIR)/bin/tailwater" exec bin/test-runner
 
-nightly: tools-check ## Run what is too large for make test: transactions of 2 GiB
+nightly: FUZZTIME := 2m
+nightly: tools-check fuzz-coverage fuzz ## Run what is too large for make test: fuzz targets for 2m each, transactions of 2 GiB
 	TAILWATER_NIGHTLY=1 $(GO) test -count=1 -timeout 30m -run 'A34_A40_Memory' -v ./binlog
 
 lint: tools-check ## gofmt, go vet and staticcheck
@@ -52,12 +53,17 @@ lint: tools-check ## gofmt, go vet and staticcheck
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
+# What is found is made smaller for a second only: by default that takes up to a
+# minute for each, in which nothing else is tried.
 fuzz: tools-check ## Run every fuzz target for FUZZTIME (20s)
 	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r f; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$f"); do \
 			echo "== $$target in $$(dirname "$$f")"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$f")" </dev/null || exit 1; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$$(dirname "$$f")" </dev/null || exit 1; \
 		done; done
+
+fuzz-coverage: tools-check ## Print how much of each parser the seeds of its fuzz target execute
+	$(GO) test -count=1 -v -run TestFuzzSeeds_CoverTheirParsers ./internal/budget
 
 clean: ## Remove what was built here; the unpacked servers stay in the user's cache
 	rm -rf bin

@@ -140,6 +140,10 @@ func TestRun_RefusesWhatItDoesNotKnow(t *testing.T) {
 	if code := run(t.Context(), []string{"pipeline", "-fixture", "ac"}, nil, io.Discard, &log); code != exitFailed || !strings.Contains(log.String(), "and not c") {
 		t.Errorf("a fixture of another bench: exit code %d, %q", code, log.String())
 	}
+	log.Reset()
+	if code := run(t.Context(), []string{"pipeline", "-group", "lakes"}, nil, io.Discard, &log); code != exitFailed || !strings.Contains(log.String(), "stream, windows, lake") {
+		t.Errorf("an unknown group: exit code %d, %q", code, log.String())
+	}
 }
 
 func TestList_NamesEveryArmAndFixture(t *testing.T) {

@@ -52,6 +52,9 @@ func (transactions) Begin(*binlog.Transaction) error { return nil }
 // Row does nothing.
 func (transactions) Row(*binlog.Transaction, *binlog.RowChange) error { return nil }
 
+// Table does nothing.
+func (transactions) Table(*binlog.Transaction, *change.TableChange) error { return nil }
+
 // Commit counts.
 func (t transactions) Commit(tx *binlog.Transaction, _ []byte) error {
 	t.count++
@@ -108,6 +111,9 @@ func (p *planned) Row(tx *binlog.Transaction, r *binlog.RowChange) error {
 	}
 	return plan.Apply(&c, p.emit)
 }
+
+// Table does nothing.
+func (p *planned) Table(*binlog.Transaction, *change.TableChange) error { return nil }
 
 // Commit does nothing.
 func (p *planned) Commit(*binlog.Transaction, []byte) error { return nil }

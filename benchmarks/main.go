@@ -54,8 +54,10 @@ type settings struct {
 	// rounds is how many pairs a ratio has.
 	rounds  int
 	fixture string
-	output  string
-	cache   string
+	// group is the only one to run.
+	group  string
+	output string
+	cache  string
 	// profile is a folder: the arms run once, profiled, and nothing is measured.
 	profile string
 	out     io.Writer
@@ -106,6 +108,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	flags.BoolVar(&s.quick, "quick", false, "small fixtures and few laps: whether it works, not how fast")
 	flags.IntVar(&s.rounds, "rounds", fullRounds, "pairs for each ratio; fewer than 15 are a first look, no claim")
 	flags.StringVar(&s.fixture, "fixture", "", "only these, by their letters; list names them")
+	flags.StringVar(&s.group, "group", "", "only this group of arms; list names them")
 	flags.StringVar(&s.output, "o", "text", "text or json")
 	flags.StringVar(&s.cache, "cache", defaultCache(), "folder of the recorded fixtures")
 	flags.StringVar(&s.profile, "profile", "", "measure nothing, write a CPU profile of each arm into this folder")
@@ -131,7 +134,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 func usage(w io.Writer, all []command) {
 	var b strings.Builder
-	b.WriteString("usage: go run ./benchmarks <command> [-quick] [-fixture x] [-o text|json] [-cache dir] [-profile dir]\n\n")
+	b.WriteString("usage: go run ./benchmarks <command> [-quick] [-fixture x] [-group x] [-o text|json] [-cache dir] [-profile dir]\n\n")
 	for _, c := range all {
 		fmt.Fprintf(&b, "  %-10s %s\n", c.name, c.help)
 	}

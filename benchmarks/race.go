@@ -43,6 +43,9 @@ func (e *noisyError) Error() string {
 
 // run measures every group over every fixture.
 func (b *bench) run(ctx context.Context, s *settings) error {
+	if _, err := b.only(s.group); err != nil {
+		return err
+	}
 	letters := b.fixtures
 	if s.fixture != "" {
 		letters = s.fixture
@@ -82,8 +85,12 @@ func (b *bench) over(ctx context.Context, s *settings, r *recording) error {
 		defer func() { _ = server.Close() }()
 		addr = server.Addr()
 	}
+	groups, err := b.only(s.group)
+	if err != nil {
+		return err
+	}
 	var noisy error
-	for _, g := range b.groups() {
+	for _, g := range groups {
 		c := &contest{bench: b, group: g, settings: s, recording: r}
 		c.job = job{Path: r.path, Addr: addr, Rows: r.changes, Count: r.changes, Transactions: r.transactions, Fresh: b.fresh, MinLap: b.minLap}
 		if g.transactions {
@@ -101,6 +108,22 @@ func (b *bench) over(ctx context.Context, s *settings, r *recording) error {
 		}
 	}
 	return noisy
+}
+
+// only returns the group of that name, all for none.
+func (b *bench) only(name string) ([]*group, error) {
+	all := b.groups()
+	if name == "" {
+		return all, nil
+	}
+	var names []string
+	for _, g := range all {
+		if g.name == name {
+			return []*group{g}, nil
+		}
+		names = append(names, g.name)
+	}
+	return nil, fmt.Errorf("-group %s: %s has the groups %s", name, b.name, strings.Join(names, ", "))
 }
 
 // The account of the server that serves a recording.
@@ -179,6 +202,9 @@ func (c *contest) compare(ctx context.Context) ([]string, error) {
 // profile runs one lap of each arm with a CPU profile, and measures nothing:
 // a profile is a load of its own.
 func (c *contest) profile(ctx context.Context) error {
+	if err := os.MkdirAll(c.settings.profile, 0o755); err != nil {
+		return err
+	}
 	for _, a := range c.group.arms {
 		p, err := c.start(ctx, a)
 		if err != nil {

@@ -103,6 +103,11 @@ func FuzzCharset(f *testing.F) {
 	for i := range charsets {
 		f.Add(byte(i), []byte("a\"\\\x00\x81\x30\x81\x30\xd6\xd0\x8f\xb0\xa1\xff"))
 	}
+	for _, src := range []string{"\xd8\x3d\xde\x00", "\xd8\x3d", "\xd8\x3d\x00a", "\x3d\xd8\x00\xde", "\x00\x01\xf6\x00", "\x00\x11\x00\x00", "\x00\x00\xd8\x00", "\xde\x00", "\x00", ""} {
+		for i := range charsets {
+			f.Add(byte(i), []byte(src))
+		}
+	}
 	f.Fuzz(func(t *testing.T, which byte, src []byte) {
 		charset := charsets[int(which)%len(charsets)]
 		decode, known := charsetDecoder(charset)
@@ -111,6 +116,9 @@ func FuzzCharset(f *testing.F) {
 				t.Fatalf("%s is unknown", charset)
 			}
 			decode = appendEscaped
+		}
+		if plain, ok := decodeString(decode, src); ok && !utf8.ValidString(plain) {
+			t.Errorf("%s %x is %q", charset, src, plain)
 		}
 		out, ok := decode([]byte{'"'}, src)
 		if out = append(out, '"'); ok && (!json.Valid(out) || !utf8.Valid(out)) {

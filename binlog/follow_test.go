@@ -20,6 +20,8 @@ import (
 type journal struct {
 	// onRow may fail or block a row.
 	onRow func(row string) error
+	// see takes the rows in place of rows and all.
+	see func(*RowChange)
 
 	mu   sync.Mutex
 	more *sync.Cond
@@ -60,6 +62,10 @@ func (j *journal) Begin(tx *Transaction) error {
 }
 
 func (j *journal) Row(tx *Transaction, r *RowChange) error {
+	if j.see != nil {
+		j.see(r)
+		return nil
+	}
 	line := rowText(r)
 	if j.onRow != nil {
 		if err := j.onRow(line); err != nil {
@@ -73,6 +79,29 @@ func (j *journal) Row(tx *Transaction, r *RowChange) error {
 	j.pending = append(j.pending, line)
 	j.all = append(j.all, line)
 	return nil
+}
+
+func (j *journal) Table(tx *Transaction, c *change.TableChange) error {
+	defer j.lock()()
+	if j.open != tx || c.Row != tx.Rows {
+		j.problem = fmt.Sprintf("Table %d outside its transaction, or counted as %d", c.Row, tx.Rows)
+	}
+	line := tableText(c)
+	j.pending = append(j.pending, line)
+	j.all = append(j.all, line)
+	return nil
+}
+
+// tableText is "t db.table#row ddl [to db.table] [from db.table]".
+func tableText(c *change.TableChange) string {
+	text := fmt.Sprintf("t %s#%d %s", c.Table, c.Row, c.DDL)
+	if !c.To.IsZero() {
+		text += " to " + c.To.String()
+	}
+	if !c.From.IsZero() {
+		text += " from " + c.From.String()
+	}
+	return text
 }
 
 func (j *journal) Commit(tx *Transaction, position []byte) error {
@@ -260,6 +289,12 @@ func (f *following) stop() ([]byte, error) {
 func (f *following) rows() []string {
 	defer f.j.lock()()
 	return slices.Clone(f.j.rows)
+}
+
+// position returns the last position so far.
+func (f *following) position() []byte {
+	defer f.j.lock()()
+	return f.j.position
 }
 
 // wantRows compares the committed rows.

@@ -2,7 +2,9 @@ package binlog
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,29 +122,76 @@ func TestFramer_RefusesWhatIsNoEvent(t *testing.T) {
 	}
 }
 
+// damagedPackets are recordings that are damaged in one place each: cut at an
+// event's body, or with another first, ninth or last byte in it.
+func damagedPackets(packets [][]byte) [][][]byte {
+	var out [][][]byte
+	seen := map[byte]bool{}
+	for i, p := range packets {
+		if seen[p[4]] || len(p) <= headerSize+checksumSize {
+			continue
+		}
+		seen[p[4]] = true
+		for _, at := range []int{headerSize, headerSize + 8, headerSize + 12, len(p) - checksumSize - 1} {
+			if at >= len(p)-checksumSize {
+				continue
+			}
+			damaged := slices.Clone(packets[:i+1])
+			damaged[i] = bytes.Clone(p)
+			damaged[i][at] ^= 0x40
+			cut := slices.Clone(packets[:i+1])
+			cut[i] = append(bytes.Clone(p[:at]), make([]byte, checksumSize)...)
+			binary.LittleEndian.PutUint32(cut[i][9:], uint32(len(cut[i])))
+			out = append(out, damaged, cut)
+		}
+	}
+	return out
+}
+
 func FuzzFraming(f *testing.F) {
 	for _, checksum := range []bool{false, true} {
 		var all []byte
 		for _, p := range plainLog(checksum) {
 			all = append(all, p...)
 		}
-		f.Add(all)
+		f.Add(all, false, 100)
+		f.Add(all, false, 2) // the third packet has the checksum of other bytes
+		f.Add(all, false, 0)
+		f.Add(all[len(plainLog(checksum)[0]):], false, 100)
+		f.Add(bytes.Join(plainLog(checksum)[2:], nil), false, 100)
+		f.Add(append(bytes.Join(plainLog(checksum)[:2], nil), make([]byte, headerSize)...), false, 100)
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	for _, flavor := range []Flavor{MySQL, MariaDB} {
+		packets := recordedPackets(f, flavor)
+		f.Add(bytes.Join(packets, nil), flavor == MariaDB, 1000)
+		f.Add(bytes.Join(packets, nil), flavor != MariaDB, 1000)
+		for _, p := range damagedPackets(packets) {
+			f.Add(bytes.Join(p, nil), flavor == MariaDB, 1000)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte, maria bool, sealed int) {
 		// The bytes are cut at the sizes that they themselves announce, and the
-		// checksums are made right, so that the parsers get something to do.
-		m, j := newTestMachine(t)
+		// checksums of the first packets are made right, so that the parsers get
+		// something to do.
+		m, j := flavoredMachine(t, flavorIf(maria))
 		var fr framer
 		for len(data) >= headerSize {
 			h, err := parseHeader(data)
 			if err != nil {
 				t.Fatal(err)
 			}
-			n := max(headerSize, min(int(h.size), len(data), 1<<16))
+			if int(h.size) < headerSize {
+				// A packet that is not as long as its header says.
+				if _, err := fr.next(data[:headerSize]); err == nil {
+					t.Error("a packet of another size than its header says is taken")
+				}
+				return
+			}
+			n := min(int(h.size), len(data), 1<<16)
 			packet := bytes.Clone(data[:n])
 			data = data[n:]
 			copy(packet[9:], []byte{byte(n), byte(n >> 8), byte(n >> 16), 0})
-			if n >= headerSize+checksumSize && (fr.checksum || h.kind == evFormat) {
+			if sealed--; sealed >= 0 && n >= headerSize+checksumSize && (fr.checksum || h.kind == evFormat) {
 				encode.Writer{Checksum: true}.Reseal(packet)
 			}
 			ev, err := fr.next(packet)

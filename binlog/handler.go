@@ -9,7 +9,7 @@ import (
 // Handler receives what one shard's binlog says, in its order, on one
 // goroutine. The legal sequence:
 //
-//	(Begin Row* Commit | Idle)*
+//	(Begin (Row | Table)* Commit | Idle)*
 //
 // The Transaction is the same one from Begin to its Commit, and valid until
 // Commit returns; a position is valid until the call that brought it returns.
@@ -25,6 +25,11 @@ type Handler interface {
 	// says, where a session has set binlog_row_image, and generated ones on
 	// MariaDB. Absent is never NULL: who needs such a column returns an error.
 	Row(tx *Transaction, row *RowChange) error
+	// Table hands over one change of a followed table as a whole, in its place
+	// among the rows of the transaction: the rows that the table had are gone,
+	// or others are there, without row events. Of a dropped database it is one
+	// change without a table's name. It is valid until Table returns.
+	Table(tx *Transaction, t *change.TableChange) error
 	// Commit closes the transaction. Position is behind it.
 	Commit(tx *Transaction, position []byte) error
 	// Idle is called when nothing came for a while: watermark is the time, in
@@ -44,8 +49,13 @@ type Transaction struct {
 	// the server says; ImmediateMicros is the commit on the server read from.
 	CommitMicros    int64
 	ImmediateMicros int64
-	// Rows counts the row changes so far, before filtering.
-	Rows uint32
+	// Rows counts the row changes so far, before filtering, and with them the
+	// changes of whole tables, of which Tables are.
+	Rows, Tables uint32
+	// Shadows counts the row changes of tables that an online schema change
+	// fills in followed databases; they are copies, and never handed over
+	// unless the Filter takes their names.
+	Shadows uint32
 	// File and Pos are where the transaction starts.
 	File string
 	Pos  uint64

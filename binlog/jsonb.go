@@ -188,13 +188,8 @@ func (t *jsonbText) text(s []byte) error {
 		return errJSONOverlap
 	}
 	t.quote()
-	ok := false
-	if t.quoted {
-		t.dst, ok = appendEscapedTwice(t.dst, s)
-	} else {
-		t.dst, ok = appendEscaped(t.dst, s)
-	}
-	if !ok {
+	var ok bool
+	if t.dst, ok = appendEscapedTo(t.dst, s, t.quoted); !ok {
 		return errUTF8
 	}
 	t.quote()

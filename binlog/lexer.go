@@ -51,12 +51,16 @@ func (t token) mark(c byte) bool { return t.kind == tokenMark && t.text[0] == c 
 
 // lexer cuts a statement into tokens. Comments are white space, but the inside
 // of a versioned one (/*!80000 … */) is text, whatever the version: taking a
-// little too much for executed can only stop a shard, never lose rows.
+// little too much for executed can only stop a shard, never lose rows. Where more
+// than that hangs on it, doubtful says so.
 type lexer struct {
 	text      []byte
 	at        int
 	mode      lexMode
 	versioned bool
+	// doubtful is true once a versioned comment was met of which it is not known
+	// whether the server has executed it.
+	doubtful bool
 	// bad is true once the text cannot be a statement.
 	bad bool
 	// seen is the token last returned by next, for peeking.
@@ -176,11 +180,12 @@ func (l *lexer) skipSpace() bool {
 				l.at++
 			}
 		case hasPrefix(rest, "/*!") && !l.versioned:
-			l.versioned = true
 			l.at += 3
-			for l.at < len(l.text) && l.text[l.at] >= '0' && l.text[l.at] <= '9' {
-				l.at++
-			}
+			l.version()
+		case hasPrefix(rest, "/*M!") && !l.versioned:
+			l.at += 4
+			l.version()
+			l.doubtful = true // a comment to MySQL
 		case hasPrefix(rest, "*/") && l.versioned:
 			l.versioned = false
 			l.at += 2
@@ -199,6 +204,23 @@ func (l *lexer) skipSpace() bool {
 		l.bad = true
 	}
 	return !l.bad
+}
+
+// surely is the newest version that every server has which can be followed.
+const surely = 50600
+
+// version reads the number behind the beginning of a versioned comment.
+func (l *lexer) version() {
+	l.versioned = true
+	n := 0
+	for l.at < len(l.text) && l.text[l.at] >= '0' && l.text[l.at] <= '9' && n <= surely {
+		n = 10*n + int(l.text[l.at]-'0')
+		l.at++
+	}
+	for l.at < len(l.text) && l.text[l.at] >= '0' && l.text[l.at] <= '9' {
+		l.at++
+	}
+	l.doubtful = l.doubtful || n > surely
 }
 
 func hasPrefix(b []byte, prefix string) bool {

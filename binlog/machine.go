@@ -56,7 +56,8 @@ type machine struct {
 	phase phase
 	tx    Transaction
 	// id is the open transaction's, not known for an anonymous one.
-	id txID
+	id  txID
+	ids txNames
 	// savepoints are those of the open transaction.
 	savepoints []savepoint
 	// inPayload is true between the events of a compressed transaction;
@@ -99,11 +100,12 @@ func newMachine(o Options, lowerNames bool, position *Position, h Handler) *mach
 	for _, id := range o.Accepted {
 		m.accepted[id] = true
 	}
+	m.tables.flavor = o.Flavor
 	if o.Position == ByGTID {
 		// The set says where to go on; the server says in which file that is.
 		m.file, m.end = "", 0
 	}
-	m.tables.filter = o.Filter
+	m.tables.filter, m.tables.followsDatabase = o.Filter, o.FollowsDatabase
 	m.onRow = m.handRow
 	return m
 }
@@ -284,7 +286,7 @@ func (m *machine) open(g gtidEvent, ev event, readAt time.Time) error {
 		ImmediateMicros: g.immediate, CommitMicros: g.original,
 	}
 	if g.id.known() {
-		m.tx.ID = g.id.String()
+		m.tx.ID = m.ids.of(g.id)
 	} else {
 		m.tx.ID = fmt.Sprintf("%s:%d", m.file, m.start)
 	}

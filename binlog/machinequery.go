@@ -17,6 +17,11 @@ func (m *machine) query(ev event, readAt time.Time) error {
 		// Nearly every transaction: no need to look at it word by word.
 		return m.begin(ev, readAt)
 	}
+	return m.statement(q, ev, readAt)
+}
+
+// statement takes a QUERY event whose text must be looked at.
+func (m *machine) statement(q query, ev event, readAt time.Time) error {
 	s := classify(q.text, q.mode)
 	if s.kind == begins {
 		return m.begin(ev, readAt)
@@ -51,7 +56,11 @@ func (m *machine) query(ev event, readAt time.Time) error {
 	case restores:
 		return m.restore(s.name)
 	}
-	if err := m.judge(&q, &s); err != nil && !m.accepted[m.tx.ID] {
+	take := m.judge
+	if s.kind == changesTables {
+		take = m.changeTables
+	}
+	if err := take(&q, &s); err != nil && !m.accepted[m.tx.ID] {
 		return err
 	}
 	if m.phase == named {
@@ -128,16 +137,10 @@ func (m *machine) judge(q *query, s *statement) error {
 			if !m.o.Filter(database, table) {
 				continue
 			}
-			stop := m.stop(m.behind(), "%s of %s.%s, which is followed: rows left or entered it without row events", s.verb, database, table)
+			stop := m.stop(m.behind(), "%s of %s.%s, which is followed: rows left it without row events, and what is left cannot be said", s.verb, database, table)
 			if err := m.tolerated(database, table, stop); err != nil {
 				return err
 			}
-		}
-		return nil
-	case dropsDatabase:
-		database, _ := m.names(q, tableName{Database: s.name})
-		if m.o.FollowsDatabase(database) {
-			return m.tolerated(database, "", m.stop(m.behind(), "DROP DATABASE %s, of which tables are followed: their rows left without row events", database))
 		}
 		return nil
 	case changesRows:

@@ -13,15 +13,18 @@ import (
 // the statement only. known keeps parsed maps for the next statement, where
 // the whole body is compared before one is taken, since ids are used again.
 type tables struct {
-	filter Filter
-	open   map[uint64]*knownTable
-	known  map[uint64]*knownTable
+	filter          Filter
+	followsDatabase func(database string) bool
+	flavor          Flavor
+	open            map[uint64]*knownTable
+	known           map[uint64]*knownTable
 }
 
-// knownTable is a parsed table map, and whether it is followed.
+// knownTable is a parsed table map, and whether it is followed; shadow is true
+// for one that is not because of its name only.
 type knownTable struct {
-	m        *tableMap
-	followed bool
+	m                *tableMap
+	followed, shadow bool
 }
 
 // mostKnown bounds the cache; a server with more live tables parses some maps
@@ -52,11 +55,13 @@ func (t *tables) add(body []byte) error {
 	}
 	// A table that nobody follows is counted only, and must not stop the shard
 	// for what its metadata lacks.
-	parse, followed := parseTableShape, t.filter(string(db), string(name))
+	followed := t.filter(string(db), string(name))
+	var m *tableMap
 	if followed {
-		parse = parseTableMap
+		m, err = parseTableMap(body, t.flavor)
+	} else {
+		m, err = parseTableShape(body)
 	}
-	m, err := parse(body)
 	if err != nil {
 		return inNamedTable(string(db), string(name), err)
 	}
@@ -64,6 +69,7 @@ func (t *tables) add(body []byte) error {
 		clear(t.known)
 	}
 	k := &knownTable{m: m, followed: followed}
+	k.shadow = !followed && change.IsShadow(string(name)) && t.followsDatabase(string(db))
 	t.known[id], t.open[id] = k, k
 	return nil
 }
@@ -116,6 +122,9 @@ func (m *machine) rows(ev event) error {
 			return m.tooManyRows()
 		}
 		m.tx.Rows += uint32(n)
+		if k.shadow {
+			m.tx.Shadows += uint32(n)
+		}
 	}
 	if flags&endOfStatement != 0 {
 		m.tables.endStatement()

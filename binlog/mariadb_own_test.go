@@ -71,8 +71,16 @@ func TestHazard_A15_A16_MariaDBFailOver(t *testing.T) {
 }
 
 func TestHazard_A51_MariaDBRestartsAndCrashes(t *testing.T) {
-	t.Parallel()
-	server := testenv.MariaDB(t)
+	for _, series := range []string{"11.8", "10.11"} {
+		t.Run(series, func(t *testing.T) {
+			t.Parallel()
+			restartsAndCrashes(t, testenv.MariaDBs(t, series, 1)[0])
+		})
+	}
+}
+
+func restartsAndCrashes(t *testing.T, server *testenv.Server) {
+	t.Helper()
 	server.Exec(t, "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)", "INSERT INTO d.t VALUES (1)")
 	f := follow(t, server, nil, by(ByGTID)).ready()
 	f.upTo(server)

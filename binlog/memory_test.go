@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"tailwater/change"
 	"testing"
 	"time"
 
@@ -56,8 +57,9 @@ type scales struct {
 	buf []byte
 }
 
-func (s *scales) Begin(*Transaction) error { return nil }
-func (s *scales) Idle(int64, []byte) error { return nil }
+func (s *scales) Begin(*Transaction) error                      { return nil }
+func (s *scales) Idle(int64, []byte) error                      { return nil }
+func (s *scales) Table(*Transaction, *change.TableChange) error { return nil }
 func (s *scales) Commit(tx *Transaction, _ []byte) error {
 	if int(tx.Rows) != s.Rows {
 		return fmt.Errorf("%d rows at the commit, %d handed over", tx.Rows, s.Rows)

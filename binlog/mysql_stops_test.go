@@ -3,6 +3,8 @@ package binlog
 import (
 	"fmt"
 	"strings"
+
+	"tailwater/change"
 )
 
 // wantUnmoved checks that a stop leaves the position where it was: a reader
@@ -51,41 +53,97 @@ func testSmallImages(s *shared) {
 	}
 }
 
-func testStopsWhereRowsVanish(s *shared) {
-	n := 0
-	// MariaDB logs the name of a table that is not there too.
-	missing := "`no``such`, "
-	if s.server.Kind == "mariadb" {
-		missing = ""
-	}
-	for _, c := range []struct{ name, create, vanish, want string }{
-		{"truncate", "CREATE TABLE %s (id INT PRIMARY KEY)", "TRUNCATE %s", "TRUNCATE TABLE of "},
-		{"drop", "CREATE TABLE %s (id INT PRIMARY KEY)", "DROP TABLE /* c */ IF EXISTS " + missing + "%s", "DROP TABLE of "},
-		{"rename", "CREATE TABLE %s (id INT PRIMARY KEY)", "RENAME TABLE %s TO other", "RENAME TABLE of "},
-		{"alter rename", "CREATE TABLE %s (id INT PRIMARY KEY)", "ALTER TABLE %s ADD COLUMN x INT DEFAULT (1+(2)), RENAME TO other2", "ALTER TABLE .. RENAME of "},
-		{"drop partition", "CREATE TABLE %s (id INT PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION a VALUES LESS THAN (10), PARTITION b VALUES LESS THAN (20))",
-			"ALTER TABLE %s DROP PARTITION a", "DROP PARTITION of "},
-		{"truncate partition", "CREATE TABLE %s (id INT PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 2", "ALTER TABLE %s TRUNCATE PARTITION ALL", "TRUNCATE PARTITION of "},
-	} {
-		n++
+// vanishing are statements that take rows away without row events, %s being the
+// table, and what the handler is told of them.
+var vanishing = []struct{ create, vanish, want string }{
+	{"", "TRUNCATE %s", "truncate"},
+	{"", "TRUNCATE TABLE /* c */ %s", "truncate"},
+	{"", "PREPARE s FROM 'TRUNCATE TABLE %s'; EXECUTE s", "truncate"},
+	{"", "DROP TABLE /* c */ IF EXISTS %s", "drop"},
+	{"", "ALTER TABLE %s ADD COLUMN x INT DEFAULT (1+(2)), RENAME TO other2", "rename to DB.other2"},
+	{" PARTITION BY RANGE (id) (PARTITION a VALUES LESS THAN (10), PARTITION b VALUES LESS THAN (20))", "ALTER TABLE %s DROP PARTITION a", "partition"},
+	{" PARTITION BY HASH (id) PARTITIONS 2", "ALTER TABLE %s TRUNCATE PARTITION ALL", "partition"},
+}
+
+func testTellsWhereRowsVanish(s *shared) {
+	for n, c := range vanishing {
 		table := fmt.Sprintf("t%d", n)
-		s.sql(fmt.Sprintf(c.create, table))
+		s.sql(fmt.Sprintf("CREATE TABLE %s (id INT PRIMARY KEY)", table) + c.create)
 		f := s.follow(nil)
-		s.sql(fmt.Sprintf("INSERT INTO %s VALUES (1)", table), fmt.Sprintf(c.vanish, table))
-		f.wantStop(c.want+s.db+"."+table, "accept transaction ")
-		f.wantRows(s.row("c", table, 1, "[1]"))
-		position, err := f.stop()
-		s.wantUnmoved(position, c.want)
-		// A person may accept that very transaction.
-		_, id, _ := strings.Cut(err.Error(), "accept transaction ")
-		id, _, _ = strings.Cut(id, ";")
-		f = s.follow(position, func(o *Options, _ *journal) { o.Accepted = []string{id} })
+		s.sql(append([]string{fmt.Sprintf("INSERT INTO %s VALUES (1)", table)}, strings.Split(fmt.Sprintf(c.vanish, table), "; ")...)...)
 		f.upTo(s.server)
+		f.wantRows(append([]string{s.row("c", table, 1, "[1]")}, s.told(table, 1, c.want, "other2")...)...)
 		f.stop()
 	}
 	s.sql("CREATE TABLE last (id INT PRIMARY KEY)")
 	f := s.follow(nil)
 	s.sql("DROP DATABASE " + s.db)
-	f.wantStop("DROP DATABASE "+s.db, "accept transaction ")
+	f.upTo(s.server)
+	f.wantRows(fmt.Sprintf("t %s.*#1 drop", s.db))
+	f.stop()
 	s.server.Exec(s.T, "CREATE DATABASE IF NOT EXISTS "+s.db)
+}
+
+// told is what the handler is told of a change of a table: with a rename also of
+// the table that the rows went to.
+func (s *shared) told(table string, n int, what, to string) []string {
+	out := []string{fmt.Sprintf("t %s.%s#%d %s", s.db, table, n, strings.ReplaceAll(what, "DB", s.db))}
+	if strings.HasPrefix(what, "rename") {
+		out = append(out, fmt.Sprintf("t %s.%s#%d rename from %s.%s", s.db, to, n+1, s.db, table))
+	}
+	return out
+}
+
+func testFollowsRenamesInOrder(s *shared) {
+	s.sql("CREATE TABLE a (id INT PRIMARY KEY)", "CREATE TABLE b (id INT PRIMARY KEY)", "INSERT INTO a VALUES (1)", "INSERT INTO b VALUES (2)")
+	f := s.follow(nil)
+	s.sql("RENAME TABLE a TO x, b TO a, x TO b", "UPDATE a SET id=3", "DROP TABLE a, b")
+	f.upTo(s.server)
+	var want []string
+	n := 0
+	for _, step := range [][2]string{{"a", "x"}, {"b", "a"}, {"x", "b"}} {
+		want = append(want, s.told(step[0], n+1, "rename to DB."+step[1], step[1])...)
+		n += 2
+	}
+	want = append(want, s.row("u", "a", 1, "[2] [3]"), fmt.Sprintf("t %s.a#1 drop", s.db), fmt.Sprintf("t %s.b#2 drop", s.db))
+	f.wantRows(want...)
+	f.stop()
+}
+
+// testSwaps runs what gh-ost and pt-online-schema-change run at their cut-over.
+func testSwaps(s *shared) {
+	s.sql("CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+	f := s.follow(nil, func(o *Options, _ *journal) {
+		o.Filter = func(db, table string) bool { return db == s.db && !change.IsShadow(table) }
+	})
+	for _, names := range [][2]string{{"_t_gho", "_t_del"}, {"_t_new", "_t_old"}} {
+		s.sql(fmt.Sprintf("CREATE TABLE %s LIKE t", names[0]), fmt.Sprintf("ALTER TABLE %s ADD COLUMN c%s INT", names[0], names[0]),
+			fmt.Sprintf("INSERT INTO %s (id) SELECT id FROM t", names[0]),
+			fmt.Sprintf("RENAME /* tool */ TABLE `%s`.t TO `%s`.%s, `%s`.%s TO `%s`.t", s.db, s.db, names[1], s.db, names[0], s.db),
+			fmt.Sprintf("DROP TABLE IF EXISTS %s", names[1]))
+	}
+	s.sql("UPDATE t SET id=2")
+	f.upTo(s.server)
+	f.wantRows(s.row("u", "t", 1, "[1,null,null] [2,null,null]"))
+	f.stop()
+}
+
+func testStopsWhereRowsVanishUntold(s *shared) {
+	vanish, want := "ALTER TABLE t ENGINE=BLACKHOLE", "ENGINE=BLACKHOLE of "
+	if s.server.Kind == "mariadb" {
+		vanish, want = "ALTER IGNORE TABLE t ADD UNIQUE (id)", "ALTER IGNORE TABLE of "
+	}
+	s.sql("CREATE TABLE t (id INT PRIMARY KEY)")
+	f := s.follow(nil)
+	s.sql("INSERT INTO t VALUES (1)", vanish)
+	f.wantStop(want+s.db+".t", "accept transaction ")
+	f.wantRows(s.row("c", "t", 1, "[1]"))
+	position, err := f.stop()
+	s.wantUnmoved(position, want)
+	// A person may accept that very transaction.
+	_, id, _ := strings.Cut(err.Error(), "accept transaction ")
+	id, _, _ = strings.Cut(id, ";")
+	f = s.follow(position, func(o *Options, _ *journal) { o.Accepted = []string{id} })
+	f.upTo(s.server)
+	f.stop()
 }

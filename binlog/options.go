@@ -95,8 +95,8 @@ type Options struct {
 	Filter Filter
 	// FollowsDatabase reports whether any table of a database may be followed,
 	// for statements that name a database only. Nil takes every database but
-	// the server's own for followed, which stops the shard rather too often
-	// than too rarely.
+	// the server's own for followed, which stops the shard, or tells of a dropped
+	// database, rather too often than too rarely.
 	FollowsDatabase func(database string) bool
 	// Tolerate, when set, is asked where a statement stops the shard because rows
 	// of a followed table, or of a database when table is empty, may have left or
@@ -105,8 +105,9 @@ type Options struct {
 	// again when the transaction is read again.
 	Tolerate func(transaction, database, table string, stop error) (bool, error)
 	// Accepted lists the transactions, by GTID or file:pos of their start,
-	// whose statement would stop the shard (a TRUNCATE of a followed table, for
-	// one) and that a person has decided to pass over.
+	// whose statement would stop the shard (ENGINE=BLACKHOLE, for one) and that a
+	// person has decided to pass over. What such a transaction does to tables as a
+	// whole is not told either.
 	Accepted []string
 
 	// Began is called where a Run begins, on its goroutine and before the

@@ -9,6 +9,8 @@ type query struct {
 	database []byte
 	text     []byte
 	mode     lexMode
+	// code is the error that the statement ended with; 0 is none.
+	code uint16
 	// updated are the databases that the statement changes, where the server
 	// says so; known is false where it does not.
 	updated []string
@@ -45,9 +47,9 @@ func parseQuery(body []byte) (query, error) {
 	f := fields{b: body}
 	f.take(8)
 	databaseLen := f.uint(1)
-	f.take(2)
+	code := uint16(f.uint(2))
 	status := fields{b: f.take(f.uint(2))}
-	var q query
+	q := query{code: code}
 	q.database = f.take(databaseLen)
 	nul := f.uint(1)
 	if f.short || nul != 0 {

@@ -17,6 +17,7 @@ import (
 
 	"tailwater/binlog/primary"
 	"tailwater/binlog/primary/encode"
+	"tailwater/change"
 	"tailwater/internal/testenv"
 )
 
@@ -317,8 +318,9 @@ type counter struct {
 	done func()
 }
 
-func (c *counter) Begin(*Transaction) error { return nil }
-func (c *counter) Idle(int64, []byte) error { return nil }
+func (c *counter) Begin(*Transaction) error                      { return nil }
+func (c *counter) Idle(int64, []byte) error                      { return nil }
+func (c *counter) Table(*Transaction, *change.TableChange) error { return nil }
 func (c *counter) Row(*Transaction, *RowChange) error {
 	*c.rows++
 	if f := c.at[*c.rows]; f != nil {

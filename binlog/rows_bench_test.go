@@ -10,9 +10,15 @@ import (
 	"tailwater/change"
 )
 
+// mustParse parses a table map of MySQL.
 func mustParse(t testing.TB, body []byte) *tableMap {
 	t.Helper()
-	m, err := parseTableMap(body)
+	return mustParseOf(t, body, MySQL)
+}
+
+func mustParseOf(t testing.TB, body []byte, flavor Flavor) *tableMap {
+	t.Helper()
+	m, err := parseTableMap(body, flavor)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +162,7 @@ func BenchmarkTableMap_Parse(b *testing.B) {
 	m, _ := loadOrders(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := parseTableMap(m.body); err != nil {
+		if _, err := parseTableMap(m.body, MySQL); err != nil {
 			b.Fatal(err)
 		}
 	}

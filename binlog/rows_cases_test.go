@@ -1,5 +1,10 @@
 package binlog
 
+import (
+	"slices"
+	"strings"
+)
+
 // sqlColumn is one column type with values that sit on its edges, and how the
 // server itself is asked for the text that an event must show.
 type sqlColumn struct {
@@ -9,11 +14,26 @@ type sqlColumn struct {
 	definition string
 	// show says which of the forms of wantJSON the column's text has.
 	show string
-	// values are SQL expressions.
+	// values are SQL expressions; a computed column has none.
 	values []string
-	// mysqlOnly columns are not known to MariaDB, or mean something else there.
-	mysqlOnly bool
+	// only lists the servers that know the column; empty means all of them.
+	only servers
+	// computed columns are generated: no statement gives them a value.
+	computed bool
 }
+
+// servers names servers with a space between: mysql, 11.8 and 10.11.
+type servers string
+
+// have reports whether the server is listed.
+func (s servers) have(label string) bool {
+	return s == "" || slices.Contains(strings.Fields(string(s)), label)
+}
+
+const (
+	onMySQL   servers = "mysql"
+	onMariaDB servers = "11.8 10.11"
+)
 
 var integerColumns = []sqlColumn{
 	{name: "tiny", definition: "TINYINT", show: "number", values: []string{"-128", "-1", "0", "1", "127"}},
@@ -47,12 +67,12 @@ var numberColumns = []sqlColumn{
 	{name: "dec18", definition: "DECIMAL(18,9)", show: "number", values: []string{"0", "999999999.999999999", "-1.000000001", "1000000"}},
 	{name: "dec37", definition: "DECIMAL(37,10) UNSIGNED", show: "number", values: []string{"0", "1.5", "100000000000000000000000000.0000000001"}},
 	{name: "dec30", definition: "DECIMAL(30,30)", show: "number", values: []string{"0", "0.5", "-0.000000000000000000000000000009"}},
-	{name: "double_", definition: "DOUBLE", show: "number", values: []string{
+	{name: "double_", definition: "DOUBLE", show: "double", values: []string{
 		"0", "-0.0e0", "1", "-1.5", "3.14", "1e14", "1e15", "123456789012345678", "1e16", "1e22", "1.5e300", "1.7976931348623157e308", "-2.2250738585072014e-308",
 		"5e-324", "0.1", "1e-5", "1e-14", "1.5e-14", "1e-15", "1.25e-15", "9.999e-15", "1e-16", "0.1+0.2e0", "9007199254740993"}},
 	{name: "float_", definition: "FLOAT", show: "float", values: []string{
 		"0", "3.14", "1e38", "16777217", "16777216", "-1.5e-38", "0.1", "1e-10", "123456.7", "1e15", "1.17549e-38", "3.40282e38"}},
-	{name: "float_minus", definition: "FLOAT", show: "float", mysqlOnly: true, values: []string{"-0.0e0"}},
+	{name: "float_minus", definition: "FLOAT", show: "float", only: onMySQL, values: []string{"-0.0e0"}},
 }
 
 var temporalColumns = []sqlColumn{
@@ -95,7 +115,7 @@ var textColumns = []sqlColumn{
 	{name: "ascii_", definition: "VARCHAR(20) CHARACTER SET ascii", show: "text", values: []string{"'plain'", "'q\"'"}},
 	{name: "latin1_", definition: "VARCHAR(200) CHARACTER SET latin1", show: "text", values: []string{"'naïve €'", "_latin1 " + lowBytes, "_latin1 " + highBytes}},
 	{name: "gbk_", definition: "VARCHAR(20) CHARACTER SET gbk", show: "text", values: []string{"'中文 GBK 漢字'", "_gbk 0x815C"}},
-	{name: "gb18030_", definition: "VARCHAR(20) CHARACTER SET gb18030", show: "text", values: []string{"'中文 😀 é Ā'", "'\\\\'"}, mysqlOnly: true},
+	{name: "gb18030_", definition: "VARCHAR(20) CHARACTER SET gb18030", show: "text", values: []string{"'中文 😀 é Ā'", "'\\\\'"}, only: onMySQL},
 	{name: "gb2312_", definition: "VARCHAR(20) CHARACTER SET gb2312", show: "text", values: []string{"'中文'"}},
 	{name: "big5_", definition: "VARCHAR(20) CHARACTER SET big5", show: "text", values: []string{"'中文功能'"}},
 	{name: "sjis_", definition: "VARCHAR(20) CHARACTER SET sjis", show: "text", values: []string{"'日本語ｶﾅ表'", "_sjis 0x5C7E815F8160"}},
@@ -129,7 +149,7 @@ var otherColumns = []sqlColumn{
 	{name: "set_", definition: "SET('a','b','c','é\"')", show: "text", values: []string{"''", "'a'", "'a,c'", "'b,é\"'", "15"}},
 	{name: "set64", definition: "SET(" + manyMembers(64) + ")", show: "text", values: []string{"''", "1", "~0", "1 << 63"}},
 	{name: "set_gbk", definition: "SET('中','文') CHARACTER SET gbk", show: "text", values: []string{"'中,文'"}},
-	{name: "json_", definition: "JSON", show: "json", mysqlOnly: true, values: []string{
+	{name: "json_", definition: "JSON", show: "json", only: onMySQL, values: []string{
 		`'{}'`, `'[]'`, `'null'`, `'true'`, `'false'`, `'0'`, `'-1'`, `'32768'`, `'-32769'`, `'65536'`, `'2147483648'`, `'-9223372036854775808'`, `'18446744073709551615'`,
 		`'1.0'`, `'-0.0'`, `'1e308'`, `'1e15'`, `'1e16'`, `'1.5e-20'`, `'0.1'`, `'""'`, `'"a\\"b\\\\c\\u0001\\n\\t\\b\\f\\r/"'`, `'"日本😀\\u2028\\u007f"'`,
 		`'{"b":1,"a":2,"aa":[1,2.50,{"x":null}],"":3}'`,
@@ -138,7 +158,7 @@ var otherColumns = []sqlColumn{
 		`JSON_ARRAY(_binary 'foo', 0xFFEE, repeat(_binary 'x', 56), repeat(_binary 'y', 57), repeat(_binary 'z', 58), repeat(_binary 'w', 200), b'101', _binary '')`,
 		`JSON_ARRAY(CAST(1 AS UNSIGNED), 1e0, 100e0, 1e20, -1.25e-7)`,
 	}},
-	{name: "json_large", definition: "JSON", show: "json", mysqlOnly: true, values: []string{
+	{name: "json_large", definition: "JSON", show: "json", only: onMySQL, values: []string{
 		`JSON_OBJECT('big', repeat('é',40000), 'n', 5, 'i', 70000, 't', true)`,
 		`JSON_ARRAY(repeat('x',127), repeat('x',128), repeat('y',16384))`,
 		`CONCAT(REPEAT('[',100),REPEAT(']',100))`,
@@ -147,6 +167,16 @@ var otherColumns = []sqlColumn{
 	{name: "geometry_", definition: "GEOMETRY", show: "geometry", values: []string{
 		"ST_GeomFromText('POINT(1 2)')", "ST_GeomFromText('GEOMETRYCOLLECTION EMPTY')", "ST_GeomFromText('LINESTRING(0 0,1 1,2 2)')",
 		"ST_GeomFromText('POLYGON((0 0,10 0,10 10,0 10,0 0))')"}},
-	{name: "point4326", definition: "POINT SRID 4326", show: "geometry", mysqlOnly: true, values: []string{"ST_GeomFromText('POINT(10 20)', 4326)"}},
-	{name: "vector_", definition: "VECTOR(8)", show: "vector", mysqlOnly: true, values: []string{"TO_VECTOR('[1.5,2]')", "TO_VECTOR('[0,-1,3.14,1e38,1.5e-30,16777216,0.1,1]')"}},
+	{name: "point4326", definition: "POINT SRID 4326", show: "geometry", only: onMySQL, values: []string{"ST_GeomFromText('POINT(10 20)', 4326)"}},
+	{name: "geometry4326", definition: "GEOMETRY", show: "geometry", only: onMariaDB, values: []string{"ST_GeomFromText('POINT(10 20)', 4326)", "ST_GeomFromText('GEOMETRYCOLLECTION EMPTY', 4326)"}},
+	{name: "uuid_", definition: "UUID", show: "binary16", only: onMariaDB, values: []string{
+		"'123e4567-e89b-12d3-a456-426655440000'", "'11111111-1111-4111-8111-111111111120'", "'018f1e2a-0000-7000-8000-000000000000'",
+		"'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'", "'00112233-4455-6677-8899-aabbccddeeff'"}},
+	{name: "inet4_", definition: "INET4", show: "binary4", only: onMariaDB, values: []string{"'0.0.0.0'", "'255.255.255.255'", "'10.0.0.32'", "'1.2.3.0'", "'1.2.0.0'"}},
+	{name: "inet6_", definition: "INET6", show: "binary16", only: onMariaDB, values: []string{
+		"'::'", "'::1'", "'2001:db8::'", "'2001:db8::2020'", "'::ffff:1.2.3.4'", "'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'"}},
+	{name: "vector_maria", definition: "VECTOR(4)", show: "bytes", only: "11.8", values: []string{"VEC_FROMTEXT('[1.5,2,0,0]')", "VEC_FROMTEXT('[0,0,0,0]')", "VEC_FROMTEXT('[-1,16777216,3.14,0.1]')"}},
+	{name: "json_maria", definition: "JSON", show: "text", only: onMariaDB, values: []string{`'{"b":1,  "a":[1.0,"\\u00e9"]}'`, `'[]'`, `'null'`, `'"x"'`}},
+	{name: "timestamp2106", definition: "TIMESTAMP(3) NULL", show: "timestamp", only: "11.8", values: []string{"'2038-01-19 03:14:08'", "'2106-02-07 06:28:15.999'"}},
+	{name: "vector_", definition: "VECTOR(8)", show: "vector", only: onMySQL, values: []string{"TO_VECTOR('[1.5,2]')", "TO_VECTOR('[0,-1,3.14,1e38,1.5e-30,16777216,0.1,1]')"}},
 }

@@ -34,7 +34,7 @@ func (e *rowEvents) record(w io.Writer, c sqlColumn) error {
 	if _, err := fmt.Fprintf(w, "table %s %s\nmap %x\n", c.name, c.definition, e.tableMap); err != nil {
 		return err
 	}
-	m, err := parseTableMap(e.tableMap)
+	m, err := parseTableMap(e.tableMap, e.flavor)
 	if err != nil {
 		return err
 	}
@@ -89,16 +89,16 @@ func TestRows_DecodeWhatRealServersLogged(t *testing.T) {
 		}
 		for _, table := range tables {
 			title, rest, _ := strings.Cut(table, "\n")
-			t.Run(name+"/"+strings.Fields(title)[0], func(t *testing.T) { replay(t, rest) })
+			t.Run(name+"/"+strings.Fields(title)[0], func(t *testing.T) { replay(t, rest, flavorOf(name)) })
 		}
 	}
 }
 
 // replay decodes the events of one recorded table.
-func replay(t *testing.T, record string) {
+func replay(t *testing.T, record string, flavor Flavor) {
 	t.Helper()
 	mapLine, rest, _ := strings.Cut(record, "\n")
-	m, err := parseTableMap(unhexed(t, strings.TrimPrefix(mapLine, "map ")))
+	m, err := parseTableMap(unhexed(t, strings.TrimPrefix(mapLine, "map ")), flavor)
 	if err != nil {
 		t.Fatal(err)
 	}

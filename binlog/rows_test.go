@@ -93,6 +93,20 @@ func TestHazard_A44_MetadataIsIndexedByColumnNotByPresence(t *testing.T) {
 	wantRows(t, got, `c - -> c=4294967295`)
 }
 
+func TestHazard_A44_FlavoursCountOtherColumnsAsCollated(t *testing.T) {
+	blob := func(wire byte) mapColumn { return mapColumn{wire: wire, meta: []byte{4}} }
+	text := mapColumn{wire: wireVarchar, meta: []byte{9, 0}}
+	columns := []mapColumn{text, blob(wireGeometry), blob(wireVector), text}
+	for flavor, exceptions := range map[Flavor][]byte{MySQL: {28, 1, 63}, MariaDB: {28, 1, 63, 2, 63}} {
+		m := mustParseOf(t, mapBody(columns, tlv(metaDefaultCharset, exceptions...), names("a", "g", "v", "b"), tlv(metaGeometryType, 0), tlv(metaVectorDimension, 1)), flavor)
+		for _, i := range []int{0, 3} {
+			if got := m.Table().Columns[i]; got.Type != change.Text || got.Charset != "gbk" {
+				t.Errorf("%s: column %s is %s in %q, want text in gbk", flavor, got.Name, got.Type, got.Charset)
+			}
+		}
+	}
+}
+
 func TestHazard_A45_ColumnsThatAreNotAskedForShiftNothing(t *testing.T) {
 	m, ev := loadOrders(t)
 	var whole, some []string

@@ -1,5 +1,7 @@
 package binlog
 
+import "tailwater/change"
+
 // statementKind says what a statement in a QUERY event means to the reader.
 type statementKind int
 
@@ -15,10 +17,11 @@ const (
 	restores
 	// harmless changes no row of any table without row events.
 	harmless
-	// removes takes rows away, or moves them, without row events.
+	// changesTables takes all or some rows of tables away, or moves them, without
+	// row events, and says which tables.
+	changesTables
+	// removes takes rows away without row events, in a way that no event can say.
 	removes
-	// dropsDatabase removes every table of a database.
-	dropsDatabase
 	// changesRows is DML as text: the rows it changed are not in the log.
 	changesRows
 	// startsXA, endsXA, commitsXA and rollsBackXA delimit a distributed
@@ -40,8 +43,33 @@ type statement struct {
 	verb string
 	// tables are those whose rows vanish or move.
 	tables []tableName
-	// name is the savepoint, the database or the xid.
+	// steps are what a statement that changes tables does to them, in order.
+	steps []tableStep
+	// name is the savepoint or the xid.
 	name string
+}
+
+// tableStep is a change of one table, of which a statement may make several. Of a
+// database that is dropped the table's Name is "".
+type tableStep struct {
+	ddl             change.DDL
+	table, to, from tableName
+}
+
+// changes adds steps to s.
+func (s *statement) changes(verb string, steps ...tableStep) {
+	if s.kind != removes {
+		s.kind, s.verb = changesTables, verb
+	}
+	for _, x := range steps {
+		s.steps, s.tables = append(s.steps, x), append(s.tables, x.table)
+	}
+}
+
+// renames adds the two steps of a rename: rows leave the one name, and enter
+// the other.
+func (s *statement) renames(verb string, from, to tableName) {
+	s.changes(verb, tableStep{ddl: change.Renamed, table: from, to: to}, tableStep{ddl: change.Renamed, table: to, from: from})
 }
 
 // classify says what a text means. It depends on text as little as it can:
@@ -50,7 +78,7 @@ type statement struct {
 func classify(text []byte, mode lexMode) statement {
 	l := newLexer(text, mode)
 	s := classifyTokens(l)
-	if l.bad {
+	if l.bad || l.doubtful && s.kind == changesTables {
 		return statement{}
 	}
 	return s
@@ -82,7 +110,7 @@ func classifyTokens(l *lexer) statement {
 		return statement{kind: changesRows, verb: upper(first.text)}
 	case first.is("TRUNCATE"):
 		l.accept("TABLE")
-		return l.list(statement{kind: removes, verb: "TRUNCATE TABLE"})
+		return l.list("TRUNCATE TABLE", change.Truncated)
 	case first.is("DROP"):
 		return l.drop()
 	case first.is("RENAME"):
@@ -146,23 +174,33 @@ func (l *lexer) table() (tableName, bool) {
 	return tableName{Database: t.text, Name: name.text}, true
 }
 
-// list reads names separated by commas into s.
-func (l *lexer) list(s statement) statement {
+// list reads the tables of a statement that does the same to each.
+func (l *lexer) list(verb string, ddl change.DDL) statement {
+	var s statement
 	for {
 		t, ok := l.table()
 		if !ok {
 			return statement{}
 		}
-		s.tables = append(s.tables, t)
+		s.changes(verb, tableStep{ddl: ddl, table: t})
 		if !l.acceptMark(',') {
 			break
 		}
 	}
+	l.wait()
 	l.accept("RESTRICT", "CASCADE")
 	if l.next().kind != tokenEnd {
 		return statement{}
 	}
 	return s
+}
+
+// wait passes over MariaDB's WAIT n and NOWAIT.
+func (l *lexer) wait() {
+	if l.accept("WAIT") {
+		l.next()
+	}
+	l.accept("NOWAIT")
 }
 
 // ifExists passes over IF [NOT] EXISTS.
@@ -181,14 +219,16 @@ func (l *lexer) drop() statement {
 	switch {
 	case l.accept("TABLE", "TABLES"):
 		l.ifExists()
-		return l.list(statement{kind: removes, verb: "DROP TABLE"})
+		return l.list(verbDrop, change.Dropped)
 	case l.accept("DATABASE", "SCHEMA"):
 		l.ifExists()
 		t, ok := l.table()
 		if !ok || t.Database != "" || l.next().kind != tokenEnd {
 			return statement{}
 		}
-		return statement{kind: dropsDatabase, verb: "DROP DATABASE", name: t.Name}
+		var s statement
+		s.changes("DROP DATABASE", tableStep{ddl: change.Dropped, table: tableName{Database: t.Name}})
+		return s
 	case l.accept(otherObjects...):
 		return statement{kind: harmless}
 	}
@@ -212,9 +252,11 @@ func (l *lexer) rename() statement {
 	if !l.accept("TABLE", "TABLES") {
 		return statement{}
 	}
-	s := statement{kind: removes, verb: "RENAME TABLE"}
+	l.ifExists()
+	var s statement
 	for {
 		from, ok := l.table()
+		l.wait()
 		if !ok || !l.accept("TO") {
 			return statement{}
 		}
@@ -222,7 +264,7 @@ func (l *lexer) rename() statement {
 		if !ok {
 			return statement{}
 		}
-		s.tables = append(s.tables, from, to)
+		s.renames("RENAME TABLE", from, to)
 		if !l.acceptMark(',') {
 			break
 		}
@@ -254,10 +296,11 @@ func (l *lexer) create() statement {
 	if temporary {
 		return statement{kind: harmless}
 	}
-	if replaces {
-		return statement{kind: removes, verb: "CREATE OR REPLACE TABLE", tables: []tableName{table}}
+	s := l.createBody()
+	if replaces && s.kind == harmless {
+		s.changes("CREATE OR REPLACE TABLE", tableStep{ddl: change.Dropped, table: table})
 	}
-	return l.createBody()
+	return s
 }
 
 // createBody looks for a query behind the columns. With the row format the

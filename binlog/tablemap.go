@@ -90,14 +90,15 @@ func (m *tableMap) failColumn(i int, err error) error {
 }
 
 // parseTableMap compiles body, the TABLE_MAP event without its common header
-// and checksum. It keeps a copy of body, so the caller may reuse it. The error
-// is errMetadataMinimal when the server did not log the column names.
-func parseTableMap(body []byte) (*tableMap, error) {
+// and checksum, of a server of that flavour. It keeps a copy of body, so the
+// caller may reuse it. The error is errMetadataMinimal when the server did not
+// log the column names.
+func parseTableMap(body []byte, flavor Flavor) (*tableMap, error) {
 	m, meta, err := parseShape(body)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.compile(meta); err != nil {
+	if err := m.compile(meta, flavor); err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -124,16 +125,17 @@ func tableMapName(body []byte) (id uint64, db, table []byte, err error) {
 	return id, db, table, err
 }
 
+var errShortMap = fmt.Errorf("parse table map: %w", errTruncated)
+
 // splitName is tableMapName with what follows the names.
 func splitName(body []byte) (id uint64, db, table, rest []byte, err error) {
-	truncated := fmt.Errorf("parse table map: %w", errTruncated)
 	if len(body) < tableMapHeader {
-		return 0, nil, nil, nil, truncated
+		return 0, nil, nil, nil, errShortMap
 	}
 	id, rest = tableID(body), body[tableMapHeader:]
 	for _, name := range []*[]byte{&db, &table} {
 		if len(rest) < 1 || len(rest) < int(rest[0])+2 {
-			return 0, nil, nil, nil, truncated
+			return 0, nil, nil, nil, errShortMap
 		}
 		n := 1 + int(rest[0])
 		if rest[n] != 0 {
@@ -210,14 +212,14 @@ func (m *tableMap) shapeColumns(types, meta, nulls []byte) error {
 }
 
 // compile applies the optional metadata and fixes the table's shape.
-func (m *tableMap) compile(meta *metadata) error {
+func (m *tableMap) compile(meta *metadata, flavor Flavor) error {
 	if meta.err != nil {
 		return m.fail(meta.err)
 	}
 	if meta.names == nil {
 		return m.fail(errMetadataMinimal)
 	}
-	if err := meta.apply(m); err != nil {
+	if err := meta.apply(m, flavor); err != nil {
 		return err
 	}
 	for i := range m.columns {

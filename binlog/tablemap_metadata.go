@@ -76,15 +76,20 @@ func (md *metadata) name(columns []column) {
 	}
 }
 
-// apply lays the metadata over the columns of m.
-func (md *metadata) apply(m *tableMap) error {
+// apply lays the metadata over the columns of m. The two flavours do not count
+// the same columns as having a collation.
+func (md *metadata) apply(m *tableMap, flavor Flavor) error {
 	if len(md.names) != len(m.columns) {
 		return m.fail(fmt.Errorf("the event has %d columns and %d column names", len(m.columns), len(md.names)))
+	}
+	collated := (*column).isCharacter
+	if flavor == MariaDB {
+		collated = (*column).isCollatedOnMariaDB
 	}
 	for _, step := range []func(*tableMap) error{
 		md.applySignedness,
 		func(m *tableMap) error {
-			return md.applyCollations(m, (*column).isCharacter, metaDefaultCharset, metaColumnCharset)
+			return md.applyCollations(m, collated, metaDefaultCharset, metaColumnCharset)
 		},
 		func(m *tableMap) error {
 			return md.applyCollations(m, (*column).isEnumOrSet, metaEnumSetDefault, metaEnumSetCharset)

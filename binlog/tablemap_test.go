@@ -185,7 +185,7 @@ func TestTableMapName_LooksNoFurther(t *testing.T) {
 
 func TestHazard_A43_ATableMapWithoutNamesIsRefused(t *testing.T) {
 	body := mapBody([]mapColumn{{wire: wireTiny}}, tlv(metaSignedness, 0))
-	_, err := parseTableMap(body)
+	_, err := parseTableMap(body, MySQL)
 	want := "decode table shop.orders: the server logs no column names: run SET GLOBAL binlog_row_metadata=FULL"
 	if !errors.Is(err, errMetadataMinimal) || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
@@ -203,13 +203,14 @@ func TestHazard_A43_ATableMapWithoutNamesIsRefused(t *testing.T) {
 	}
 }
 
-func TestTableMap_ErrorsNameTableColumnAndWayOut(t *testing.T) {
+// brokenTableMaps are bodies by the error that refuses them.
+func brokenTableMaps() map[string][]byte {
 	sign, a := tlv(metaSignedness, 0), names("a")
 	tiny := []mapColumn{{wire: wireTiny}}
 	varchar := []mapColumn{{wire: wireVarchar, meta: []byte{9, 0}}}
 	enum := []mapColumn{{wire: wireString, meta: []byte{wireEnum, 1}}}
 	longNames := binary.LittleEndian.AppendUint16(nil, 0)
-	for want, body := range map[string][]byte{
+	return map[string][]byte{
 		"decode table shop.orders, column #1: column type is unknown: 6":                                             mapBody([]mapColumn{{wire: 6}}),
 		"decode table shop.orders, column #1: column type is unknown: 51 inside a string":                            mapBody([]mapColumn{{wire: wireString, meta: []byte{0x33, 1}}}),
 		"decode table shop.orders, column #1: decimal(66,2) does not exist":                                          mapBody([]mapColumn{{wire: wireNewDecimal, meta: []byte{66, 2}}}),
@@ -239,13 +240,17 @@ func TestTableMap_ErrorsNameTableColumnAndWayOut(t *testing.T) {
 		"decode table shop.orders: the primary key names a column that does not exist":                               mapBody(tiny, sign, a, tlv(metaPrimaryKey, 1)),
 		"decode table shop.orders: the event has two primary keys":                                                   mapBody(tiny, sign, a, tlv(metaPrimaryKey, 0), tlv(metaPrimaryKeyPrefix, 0, 0)),
 		"decode table shop.orders: 2 bytes of visibility for 1 columns":                                              mapBody(tiny, sign, a, tlv(metaVisibility, 0, 0)),
-		"decode table shop.orders, column a: the event does not say the vector's dimension":                          mapBody([]mapColumn{{wire: wireVector, meta: []byte{4}}}, a),
+		"decode table shop.orders, column a: the event does not say the vector's dimension":                          mapBody([]mapColumn{{wire: wireVector, meta: []byte{4}}}, a, tlv(metaDefaultCharset, 63)),
 		"decode table shop.orders, column a: the event does not say the geometry's type":                             mapBody([]mapColumn{{wire: wireGeometry, meta: []byte{4}}}, a),
 		"decode table shop.orders: the event has types for more GEOMETRY columns than the table":                     mapBody(tiny, sign, a, tlv(metaGeometryType, 1)),
 		"decode table shop.orders: the event has dimensions for more VECTOR columns than the table":                  mapBody(tiny, sign, a, tlv(metaVectorDimension, 1)),
 		"parse table map: event ends inside a field":                                                                 longNames,
-	} {
-		if _, err := parseTableMap(body); err == nil || err.Error() != want {
+	}
+}
+
+func TestTableMap_ErrorsNameTableColumnAndWayOut(t *testing.T) {
+	for want, body := range brokenTableMaps() {
+		if _, err := parseTableMap(body, MySQL); err == nil || err.Error() != want {
 			t.Errorf("error %v\nwant  %s", err, want)
 		}
 	}
@@ -254,7 +259,7 @@ func TestTableMap_ErrorsNameTableColumnAndWayOut(t *testing.T) {
 func TestHazard_A70_OldTemporalTypesAreRefusedByName(t *testing.T) {
 	for _, wire := range []byte{wireTime, wireTimestamp, wireDateTime} {
 		body := mapBody([]mapColumn{{wire: wire}}, names("at"))
-		_, err := parseTableMap(body)
+		_, err := parseTableMap(body, MySQL)
 		want := "decode table shop.orders, column at: the column has a temporal type from before MySQL 5.6, whose length is not logged: " +
 			"set mysql56_temporal_format=ON and rebuild the table with ALTER TABLE … FORCE"
 		if err == nil || err.Error() != want {
@@ -269,7 +274,7 @@ func TestHazard_A70_OldTemporalTypesAreRefusedByName(t *testing.T) {
 func TestTableMap_EveryTruncationIsAnErrorOrSaysSo(t *testing.T) {
 	m, _ := recorded(t, "mysql.txt", "enum_")
 	for n := range len(m.body) {
-		short, err := parseTableMap(m.body[:n])
+		short, err := parseTableMap(m.body[:n], MySQL)
 		if err == nil && len(short.Table().Columns) != len(m.Table().Columns) {
 			t.Errorf("the first %d of %d bytes parse as another table", n, len(m.body))
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"tailwater/change"
 	"tailwater/internal/testenv"
 )
 
@@ -33,6 +34,11 @@ func (r *tracer) Begin(tx *Transaction) error {
 
 func (r *tracer) Row(_ *Transaction, row *RowChange) error {
 	r.line("    Row %s", rowText(row))
+	return nil
+}
+
+func (r *tracer) Table(_ *Transaction, c *change.TableChange) error {
+	r.line("    Table %s", tableText(c))
 	return nil
 }
 
@@ -67,6 +73,7 @@ var traceScript = []string{
 	"CREATE USER somebody", "GRANT SELECT ON d.* TO somebody",
 	"SET GLOBAL binlog_checksum=NONE", "INSERT INTO t VALUES (NULL,8,'eight')", "SET GLOBAL binlog_checksum=CRC32", "INSERT INTO t VALUES (NULL,9,'nine')",
 	"TRUNCATE t",
+	"ALTER TABLE t ENGINE=BLACKHOLE",
 }
 
 func TestTrace_OfAScriptedSession(t *testing.T) {

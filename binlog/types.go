@@ -227,14 +227,19 @@ func (c *column) isNumeric() bool {
 }
 
 // isCharacter reports whether the column has a collation in the charset
-// metadata. Binary strings have one: 63.
+// metadata. Binary strings have one, 63, and so have the vectors of MySQL: who
+// does not count them gives the columns behind them another's.
 func (c *column) isCharacter() bool {
 	switch c.wire {
-	case wireVarchar, wireString, wireBlob, wireVarcharCompressed, wireBlobCompressed:
+	case wireVarchar, wireString, wireBlob, wireVarcharCompressed, wireBlobCompressed, wireVector:
 		return true
 	}
 	return false
 }
+
+// isCollatedOnMariaDB is isCharacter for MariaDB, where GEOMETRY has the
+// collation of binary strings too.
+func (c *column) isCollatedOnMariaDB() bool { return c.isCharacter() || c.isGeometry() }
 
 func (c *column) isEnum() bool      { return c.wire == wireEnum }
 func (c *column) isSet() bool       { return c.wire == wireSet }

@@ -44,7 +44,11 @@ func appendDecoded(c *column, dst, cell []byte) ([]byte, error) {
 // appendEscaped appends s as the inside of a JSON string: UTF-8, with quote,
 // backslash and control characters escaped and nothing else. It reports false
 // when s is not UTF-8.
-func appendEscaped(dst, s []byte) ([]byte, bool) {
+func appendEscaped(dst, s []byte) ([]byte, bool) { return appendEscapedTo(dst, s, false) }
+
+// appendEscapedTo is appendEscaped; nested says that the string stands in
+// another JSON string, so that what escapes is escaped itself.
+func appendEscapedTo(dst, s []byte, nested bool) ([]byte, bool) {
 	for {
 		n := jsontext.Clean(s)
 		dst = append(dst, s[:n]...)
@@ -53,8 +57,13 @@ func appendEscaped(dst, s []byte) ([]byte, bool) {
 		}
 		s = s[n:]
 		if s[0] < utf8.RuneSelf {
+			start := len(dst)
 			dst = jsontext.AppendASCII(dst, s[0])
-			s = s[1:]
+			if s = s[1:]; nested {
+				var escape [8]byte
+				n := copy(escape[:], dst[start:])
+				dst, _ = appendEscapedTo(dst[:start], escape[:n], false)
+			}
 			continue
 		}
 		n = 0
@@ -68,21 +77,6 @@ func appendEscaped(dst, s []byte) ([]byte, bool) {
 		dst = append(dst, s[:n]...)
 		s = s[n:]
 	}
-}
-
-// appendEscapedTwice appends s as the inside of a JSON string that stands in
-// another one.
-func appendEscapedTwice(dst, s []byte) ([]byte, bool) {
-	n := jsontext.Clean(s)
-	dst = append(dst, s[:n]...)
-	if n == len(s) {
-		return dst, true
-	}
-	once, ok := appendEscaped(nil, s[n:])
-	if !ok {
-		return dst, false
-	}
-	return appendEscaped(dst, once)
 }
 
 // appendEscapedRune appends one decoded character.

@@ -3,7 +3,7 @@ package change
 // Op is what happened to a row, in the letters that Debezium made common.
 type Op byte
 
-// The operations of a change event. Read is a row of a snapshot.
+// The operations of a row. Read is a row of a snapshot.
 const (
 	Create Op = 'c'
 	Update Op = 'u'
@@ -11,7 +11,11 @@ const (
 	Read   Op = 'r'
 )
 
-// Valid reports whether o is one of the operations above.
+// OnTable is what happened to a table as a whole, and no operation of a row: its
+// event has no key and no columns.
+const OnTable Op = 't'
+
+// Valid reports whether o is an operation of a row.
 func (o Op) Valid() bool { return o == Create || o == Update || o == Delete || o == Read }
 
 // String returns the letter of o.

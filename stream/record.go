@@ -13,7 +13,8 @@ type Kind byte
 
 // The kinds of record.
 const (
-	// Event is a change of a row: it has a key and a value.
+	// Event is a change of a row, with a key and a value, or of a table as a
+	// whole, with a value only.
 	Event Kind = 'e'
 	// Heartbeat moves the watermark where no event did: null key.
 	Heartbeat Kind = 'h'
@@ -44,7 +45,8 @@ type Record struct {
 	// TxID and Row name the source's row change: GTID (or file:pos) and number.
 	TxID string
 	Row  uint32
-	// Key is nil on heartbeats and fences.
+	// Key is nil on heartbeats and fences, and on the event of a change of a
+	// table as a whole, of which there is one in every partition.
 	Key []byte
 	// Value is the event's JSON, one object; on a heartbeat that was read, what
 	// it says as JSON, or nil.
@@ -55,6 +57,13 @@ type Record struct {
 	// Time is the publish time, set by the log.
 	Time time.Time
 }
+
+// TablePrefix begins the value of an event of a whole table, and of no other.
+const TablePrefix = `{"_op":"t",`
+
+// OfTable reports whether the record is the event of a change of a table as a
+// whole.
+func (r *Record) OfTable() bool { return r.Kind == Event && r.Key == nil }
 
 // KeyHash is the hash by which a re-read row is checked against what stands in
 // the log: XXH64 of the key bytes.

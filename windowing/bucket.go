@@ -33,8 +33,8 @@ type Router struct {
 	text    []byte
 }
 
-// everyBucket is what an event touches that cannot be read: each bucket then
-// finds out by itself.
+// everyBucket is what an event touches that is of a table as a whole, or that
+// cannot be read: each bucket then finds out by itself.
 const everyBucket = ^uint64(0)
 
 // NewRouter returns a router of the metric. It reads the columns of the group
@@ -57,6 +57,9 @@ func (r *Router) Route(rec *stream.Record) uint64 {
 	}
 	op, err := e.op()
 	if err != nil {
+		return everyBucket
+	}
+	if op == change.OnTable {
 		return everyBucket
 	}
 	bits := r.bit()

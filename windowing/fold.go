@@ -100,6 +100,8 @@ type Fold struct {
 	counts   Counts
 	observed bool
 	commits  []int64
+	stale    Stale
+	ahead    int64
 	deltas   Deltas
 }
 
@@ -213,7 +215,7 @@ func (f *Fold) accept(p *partition, r *stream.Record, fold bool) error {
 		return errBigTime
 	}
 	if fold && r.Kind == stream.Event {
-		if err := f.event(p, r.Value); err != nil {
+		if err := f.event(p, r); err != nil {
 			return err
 		}
 	}
@@ -233,7 +235,10 @@ func (f *Fold) accept(p *partition, r *stream.Record, fold bool) error {
 type image struct {
 	taken, late bool
 	start       int64
-	group       uint32
+	// ahead is how long after its event's commit the window begins, in
+	// microseconds.
+	ahead int64
+	group uint32
 	Cell
 	// order and public are the texts of its value, for min and max.
 	order, public []byte
@@ -241,9 +246,9 @@ type image struct {
 
 // event folds one event. Everything is read before anything is applied: a
 // value that cannot be read leaves nothing of its event behind.
-func (f *Fold) event(p *partition, value []byte) error {
+func (f *Fold) event(p *partition, r *stream.Record) error {
 	e := &f.members
-	if err := e.picker.Pick(value, e.raw); err != nil {
+	if err := e.picker.Pick(r.Value, e.raw); err != nil {
 		return err
 	}
 	op, err := e.op()
@@ -253,6 +258,9 @@ func (f *Fold) event(p *partition, value []byte) error {
 	micros, err := e.micros()
 	if err != nil {
 		return err
+	}
+	if op == change.OnTable {
+		return f.ofTable(p, r, micros)
 	}
 	f.out.taken, f.in.taken = false, false
 	counts := f.counts
@@ -295,8 +303,9 @@ func (f *Fold) update(p *partition, micros int64) error {
 }
 
 // read reads the image that the members hold, and whether the metric takes it.
-func (f *Fold) read(p *partition, m *image, micros, sign int64) error {
+func (f *Fold) read(p *partition, m *image, committed, sign int64) error {
 	e := &f.members
+	micros := committed
 	if f.m.where != nil {
 		if ok, err := f.m.where.Eval(e); err != nil || !ok {
 			return err
@@ -317,6 +326,7 @@ func (f *Fold) read(p *partition, m *image, micros, sign int64) error {
 		micros = seconds * 1e6
 	}
 	m.start = WindowStart(micros, f.size)
+	m.ahead = m.start*1e6 - committed
 	m.late = Ended(m.start, f.size, p.low-f.late)
 	if m.late && f.m.OnLate == Drop {
 		f.counts.Dropped++
@@ -368,6 +378,9 @@ func (f *Fold) apply(m *image, sign int64) {
 		return
 	}
 	f.counts.Events++
+	if f.m.Rows == Latest {
+		f.ahead = max(f.ahead, m.ahead)
+	}
 	if m.late {
 		f.counts.Late++
 	}
@@ -394,52 +407,6 @@ func (f *Fold) cell(start int64, group uint32) int32 {
 		f.bytes += cellBytes + len(f.names[group])
 	}
 	return i
-}
-
-// Cut returns the deltas since the last Commit. They are valid until the next
-// call of Add, Commit or Drop.
-func (f *Fold) Cut() *Deltas {
-	d := &f.deltas
-	d.Steps = d.Steps[:0]
-	for i := range f.parts {
-		if p := &f.parts[i]; p.started {
-			to := Position{Incarnation: p.incarnation, Offset: p.next, Marks: p.marks}
-			d.Steps = append(d.Steps, Step{Partition: int32(i), From: p.from, To: to, Watermarks: p.wms})
-		}
-	}
-	d.Counts = f.counts
-	for i := range d.Windows {
-		d.Windows[i].Groups = d.Windows[i].Groups[:0]
-	}
-	d.Windows = d.Windows[:0]
-	for i := range f.cells {
-		c := &f.cells[i]
-		w := f.window(c.start)
-		g := GroupDelta{Group: f.names[c.group], Cell: c.Cell}
-		if c.last != 0 {
-			g.Values = f.values.deltas(nil, c.last)
-		}
-		w.Groups = append(w.Groups, g)
-	}
-	return d
-}
-
-// window returns the deltas of one window, of which there are few.
-func (f *Fold) window(start int64) *WindowDelta {
-	w := f.deltas.Windows
-	for i := range w {
-		if w[i].Start == start {
-			return &w[i]
-		}
-	}
-	if n := len(w); n < cap(w) {
-		w = w[:n+1]
-		w[n].Start, w[n].Groups = start, w[n].Groups[:0]
-	} else {
-		w = append(w, WindowDelta{Start: start})
-	}
-	f.deltas.Windows = w
-	return &w[len(w)-1]
 }
 
 // Dirty reports whether a partition has moved since the last Commit.
@@ -478,7 +445,7 @@ func (f *Fold) clear() {
 	f.cells = f.cells[:0]
 	f.values.clear()
 	f.commits = f.commits[:0]
-	f.bytes, f.counts = 0, Counts{}
+	f.bytes, f.counts, f.stale, f.ahead = 0, Counts{}, Stale{}, 0
 	if len(f.names) > maxInterned {
 		clear(f.groups)
 		f.names = nil

@@ -85,7 +85,7 @@ func newMembers(m *Metric) members {
 
 func (e *members) op() (change.Op, error) {
 	raw := e.raw[memberOp]
-	if len(raw) == 3 && change.Op(raw[1]).Valid() {
+	if len(raw) == 3 && (change.Op(raw[1]).Valid() || change.Op(raw[1]) == change.OnTable) {
 		return change.Op(raw[1]), nil
 	}
 	return 0, errNoOp

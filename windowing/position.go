@@ -31,6 +31,12 @@ type Deltas struct {
 	Steps   []Step
 	Windows []WindowDelta
 	Counts  Counts
+	// Stale says up to when rows may be counted that are gone.
+	Stale Stale
+	// Ahead is the most, in microseconds, that a window begins behind the commit
+	// of a row that it holds: how far rows are dated ahead. It is followed
+	// where rows are taken back.
+	Ahead int64
 }
 
 // WindowDelta holds the deltas of one window.

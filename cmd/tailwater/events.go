@@ -48,8 +48,8 @@ configuration and a shard, tailwater.yaml#03, reach that shard's server.
 
 It prints from now on, unless --start names another place, and whole
 transactions only. It ends by Ctrl-C, by what --until, --until-gtid, --limit or
---for say, when nobody reads its output any more, or at a statement that makes
-rows vanish without a row event (TRUNCATE, DROP, RENAME).
+--for say, when nobody reads its output any more, or at a statement that
+cannot be placed. A table that is emptied, dropped or renamed is a line too.
 
 Exit codes: 0 ended by one of those, 1 such a statement or a table that cannot
 be printed, 2 usage, 3 the server cannot be reached, refuses, is not set up or

@@ -163,6 +163,11 @@ func showErrors(w io.Writer, s *status.Snapshot) error {
 			lines = append(lines, fmt.Sprintf("metric %s: %d groups fell below zero rows: rows older than the stream, dated ahead of it, were changed or deleted", m.Metric, m.Negatives))
 		}
 	}
+	for _, m := range s.Metrics {
+		if m.StaleBy != "" {
+			lines = append(lines, fmt.Sprintf("metric %s: windows that begin up to %s may count rows that are gone, by %s; later ones are right", m.Metric, m.StaleUntil.Format(time.RFC3339), m.StaleBy))
+		}
+	}
 	for _, l := range s.Lake {
 		if l.Error != "" {
 			lines = append(lines, fmt.Sprintf("lake table %s: %s", l.View, l.Error))

@@ -14,7 +14,7 @@ type Table struct {
 type From struct {
 	Source string `key:"source" required:"true" doc:"Name of the source."`
 	Schema string `key:"schema" required:"true" pattern:"table" doc:"Database, in full. {x} matches letters and digits, {x:regex} what the expression matches; either becomes a column x."`
-	Table  string `key:"table" required:"true" pattern:"table" doc:"Table, in full, with the same patterns. Tables that appear later join by themselves; those of online schema changes (_x_gho, _x_new, …) never match."`
+	Table  string `key:"table" required:"true" pattern:"table" doc:"Table, in full, with the same patterns. Tables that appear later join by themselves; those of online schema changes (_x_gho, _x_new, …, #sql…) never match."`
 }
 
 // View is a named flat projection of a table.

@@ -86,13 +86,13 @@ func TestHazard_A8_ResetUnderARunningReaderStopsItsShard(t *testing.T) {
 	l.undrained("00")
 }
 
-func TestHazard_A59_TruncateStopsOnlyItsShard(t *testing.T) {
+func TestHazard_A59_RowsThatVanishUntoldStopOnlyTheirShard(t *testing.T) {
 	r := small(t)
 	l := r.program.start()
 	l.caughtUp(time.Minute, r.byID())
 	before := r.ledger.Events()
-	r.shards[0].Exec(t, "TRUNCATE TABLE shop_00.orders_2")
-	l.stopped("00", "TRUNCATE", "shop_00", "orders_2", "binlog.")
+	r.shards[0].Exec(t, "ALTER TABLE shop_00.orders_2 ENGINE=BLACKHOLE")
+	l.stopped("00", "BLACKHOLE", "shop_00", "orders_2", "binlog.")
 	l.streaming("01")
 	l.undrained("00")
 	if got := r.compare(); got.LakeRows != before || got.Mismatches > 0 {
@@ -100,7 +100,7 @@ func TestHazard_A59_TruncateStopsOnlyItsShard(t *testing.T) {
 	}
 	// It stays stopped, from the position that did not move.
 	l = r.program.start()
-	l.stopped("00", "TRUNCATE", "orders_2")
+	l.stopped("00", "BLACKHOLE", "orders_2")
 	l.undrained("00")
 }
 

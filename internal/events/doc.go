@@ -14,8 +14,9 @@
 // run before any of it is printed. It is not spilled to a disk: whoever prints
 // events of that size raises the bound knowingly.
 //
-// What stops a reader (a TRUNCATE, a statement that cannot be placed) ends the
-// run, behind the transactions before it.
+// A table that is emptied, dropped or renamed is an event like those of rows. What
+// stops a reader, such as a statement that cannot be placed, ends the run behind
+// the transactions before it.
 //
 // # Goroutines
 //

@@ -107,3 +107,22 @@ func TestRun_AnEnvelopeThatThereIsNot(t *testing.T) {
 		t.Errorf("got %v, want a mistake that names the envelopes", got.err)
 	}
 }
+
+func TestRun_AnotherFormHasANoteOfATableThatIsEmptied(t *testing.T) {
+	r := newRig(t, primary.Options{})
+	r.insert("things", 1)
+	if err := r.server.TruncateTable("shop", "things"); err != nil {
+		t.Fatal(err)
+	}
+	var notes []string
+	got := r.run(func(o *Options) {
+		o.Envelope = envelope.Debezium
+		o.Note = func(text string) { notes = append(notes, text) }
+	})
+	if got.err != nil || len(got.lines) != 1 {
+		t.Errorf("got %q and %v, want the line of the row only", got.lines, got.err)
+	}
+	if text := strings.Join(notes, "\n"); !strings.Contains(text, "table shop.things: truncate in transaction "+uuid+":4, which debezium has no event of") {
+		t.Errorf("notes: %s", text)
+	}
+}

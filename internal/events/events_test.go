@@ -185,22 +185,71 @@ func TestRun_ATransactionAboveTheBoundIsNotPrinted(t *testing.T) {
 func TestRun_WhatStopsAReaderEndsTheRun(t *testing.T) {
 	r := newRig(t, primary.Options{})
 	r.insert("things", 1)
-	if err := r.server.TruncateTable("shop", "things"); err != nil {
+	if err := r.server.Statement("shop", "ALTER TABLE things ENGINE=BLACKHOLE"); err != nil {
 		t.Fatal(err)
 	}
 	r.insert("things", 2)
 	got := r.run(nil)
 	var stop *binlog.StopError
 	if !errors.As(got.err, &stop) || got.ids() != "c1" {
-		t.Fatalf("got %q and %v, want the row before TRUNCATE and an error", got.ids(), got.err)
+		t.Fatalf("got %q and %v, want the row before it and an error", got.ids(), got.err)
 	}
-	for _, want := range []string{"TRUNCATE TABLE of shop.things", "--accept " + uuid + ":4", "--exclude"} {
+	for _, want := range []string{"ENGINE=BLACKHOLE of shop.things", "--accept " + uuid + ":4", "--exclude"} {
 		if !strings.Contains(got.err.Error(), want) {
 			t.Errorf("the error is %q, want %q in it", got.err, want)
 		}
 	}
 	r.want("accepted", r.run(func(o *Options) { o.Accept = []string{uuid + ":4"} }), "c1 c2")
 	r.want("excluded", r.run(func(o *Options) { o.Exclude = []string{"shop.th*"} }), "")
+}
+
+func TestRun_AChangeOfATableIsALine(t *testing.T) {
+	r := newRig(t, primary.Options{})
+	r.insert("things", 1)
+	if err := r.server.TruncateTable("shop", "things"); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"RENAME TABLE things TO old.things, next TO things", "RENAME TABLE things TO _things_old, _things_new TO things", "DROP DATABASE shop", "DROP DATABASE other"} {
+		if err := r.server.Statement("shop", text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := r.run(nil)
+	if got.err != nil || len(got.lines) < 2 {
+		t.Fatalf("got %q and %v", got.lines, got.err)
+	}
+	want := `{"_op":"t","_shard":"a","_ts_us":` + field(got.lines[1], `"_ts_us":`, ",") +
+		`,"_lsn":"00000000000000000004000000010000","_db":"shop","_table":"things","_gtid":"` + uuid + `:4","_ddl":"truncate"}`
+	if got.lines[1] != want {
+		t.Errorf("got %s, want %s", got.lines[1], want)
+	}
+	rest := func(ran ran) string {
+		var out []string
+		for _, l := range ran.lines {
+			if _, text, ok := strings.Cut(l, `"_ddl":`); ok {
+				out = append(out, field(l, `"_table":`, ",")+" "+strings.TrimSuffix(text, "}"))
+			}
+		}
+		return strings.Join(out, "\n")
+	}
+	only := func(o *Options) { o.Tables = []string{"shop.things"} }
+	wantRest := `"things" "truncate"
+"things" "rename","_to":["old","things"]
+"things" "rename","_from":["shop","next"]
+null "drop"`
+	if text := rest(r.run(only)); text != wantRest {
+		t.Errorf("of the one table:\n%s\nwant\n%s", text, wantRest)
+	}
+	// Of a table that is left out nothing is told, and of all the others everything.
+	if text := rest(r.run(func(o *Options) { o.Exclude = []string{"shop.*", "old.*"} })); text != `null "drop"` {
+		t.Errorf("without the database:\n%s\nwant that of the other", text)
+	}
+	if n := strings.Count(rest(r.run(nil)), "\n") + 1; n != 1+4+4+2 {
+		t.Errorf("of every table: %d lines, want 11, the copies among them", n)
+	}
+	if got := r.run(func(o *Options) { o.Limit = 2 }); len(got.lines) != 2 || got.err != nil {
+		t.Errorf("with a limit: got %q and %v, want two lines", got.lines, got.err)
+	}
 }
 
 func TestRun_ABrokenTableEndsItOrIsSkippedOnce(t *testing.T) {

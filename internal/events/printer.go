@@ -139,6 +139,18 @@ func (p *printer) Row(tx *binlog.Transaction, rc *binlog.RowChange) error {
 	return nil
 }
 
+// Table renders one change of a table as a whole.
+func (p *printer) Table(tx *binlog.Transaction, t *change.TableChange) error {
+	if !p.o.Envelope.IsFlat() {
+		p.o.Note(fmt.Sprintf("table %s: %s in transaction %s, which %s has no event of", t.Table, t.DDL, tx.ID, p.o.Envelope))
+		return nil
+	}
+	c := view.TableChange{
+		TableChange: t, Shard: p.o.Shard.ID, TSMicros: tx.CommitMicros, GTID: tx.ID, LSN: change.LSN{Txn: tx.Number, Row: t.Row},
+	}
+	return p.add(view.Event{Op: change.OnTable, LSN: c.LSN, Value: view.AppendTableEvent(nil, &c)})
+}
+
 // refused tells what the plan of a table cannot do from what add does not take.
 func (p *printer) refused(t *change.Table, err error) error {
 	var large *TransactionError

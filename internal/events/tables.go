@@ -82,6 +82,17 @@ func (o *Options) filter() (binlog.Filter, error) {
 	}, nil
 }
 
+// followsDatabase reports whether tables of a database are printed: what becomes
+// of all of its tables at once is told then. The patterns are right, for filter
+// has read them.
+func (o *Options) followsDatabase(database string) bool {
+	include, _ := parsePatterns("--table", "database.table", o.Tables)
+	exclude, _ := parsePatterns("--exclude", "database.table", o.Exclude)
+	any := func(p pattern) bool { return glob(p[0], database) }
+	all := func(p pattern) bool { return any(p) && strings.Trim(p[1], "*") == "" }
+	return !systemSchema(database) && (len(include) == 0 || slices.ContainsFunc(include, any)) && !slices.ContainsFunc(exclude, all)
+}
+
 // systemSchema reports whether a database is the server's own.
 func systemSchema(name string) bool {
 	switch strings.ToLower(name) {

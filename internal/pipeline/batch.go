@@ -33,6 +33,9 @@ type batch struct {
 	// batch holds no commit.
 	position []byte
 	lsn      change.LSN
+	// tables says that there are events of whole tables in it: no row follows
+	// them in the same batch.
+	tables bool
 	// transactions counts the commits in the batch.
 	transactions int
 	// commits are the commit times of transactions that gave events, in µs.

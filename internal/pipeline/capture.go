@@ -232,7 +232,7 @@ func (c *captureSet) join(ctx context.Context, name tableName, partitions int) e
 	}
 	t.target = &target{
 		index: c.base + len(c.targets), view: t.def.Name, topic: made.Name, partitions: made.Partitions,
-		foreign: !t.def.Envelope.IsFlat(), captured: true, maxRecord: c.maxRecord,
+		foreign: !t.def.Envelope.IsFlat(), captured: true, table: name, maxRecord: c.maxRecord,
 	}
 	c.targets = append(c.targets, t.target)
 	c.topics[same] = "captured table " + name.String()

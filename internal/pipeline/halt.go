@@ -191,7 +191,7 @@ func (s *shard) resume(ctx context.Context, name tableName) error {
 // captured and that no view of the configuration takes, it is noted instead.
 func (s *viewSet) tolerate(shard string) func(transaction, database, table string, stop error) (bool, error) {
 	return func(transaction, database, table string, stop error) (bool, error) {
-		if table == "" && s.matcher.MatchesDatabase(s.source, database) {
+		if table == "" && len(s.matcher.MatchDatabase(s.source, database)) > 0 {
 			return false, nil
 		}
 		if table != "" && len(s.matcher.Match(s.source, shard, database, table)) > 0 {

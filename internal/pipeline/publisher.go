@@ -87,7 +87,9 @@ type publisher struct {
 	tx     *binlog.Transaction
 	txSkip *skipTx
 	row    uint32
-	last   change.LSN
+	// table is the buffer of the event of a whole table.
+	table []byte
+	last  change.LSN
 	// events counts those of the open transaction.
 	events uint64
 	// partial is set while rows of the open transaction are published already:
@@ -172,7 +174,7 @@ func (p *publisher) Commit(tx *binlog.Transaction, position []byte) error {
 
 func (p *publisher) commit(tx *binlog.Transaction, position []byte) error {
 	b := p.cur
-	if tx.Rows > 0 {
+	if tx.Rows > tx.Tables {
 		// DDL may carry another clock than the rows of a workload that sets
 		// its commit times; an idle shard's watermark does not need it.
 		p.watermark = max(p.watermark, tx.CommitMicros)

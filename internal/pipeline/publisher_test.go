@@ -25,6 +25,7 @@ type fakeSession struct {
 	mu        sync.Mutex
 	published []stream.Record
 	publishes int
+	sizes     []int // records of each publish
 	saves     []stream.SourcePosition
 	savedAt   []int // events published at each save
 	recovered stream.Recovered
@@ -50,6 +51,7 @@ func (f *fakeSession) Publish(ctx context.Context, records []stream.Record) erro
 		return f.fail
 	}
 	f.publishes++
+	f.sizes = append(f.sizes, len(records))
 	for _, r := range records {
 		r.Key, r.Value = slices.Clone(r.Key), slices.Clone(r.Value)
 		f.published = append(f.published, r)

@@ -25,6 +25,11 @@ func (p *publisher) Row(tx *binlog.Transaction, rc *binlog.RowChange) error {
 	if err != nil {
 		return err
 	}
+	if p.cur.tables {
+		if err := p.seal(); err != nil {
+			return err
+		}
+	}
 	before := len(p.cur.records)
 	c := view.Change{
 		Op: rc.Op, Shard: p.o.Shard, TSMicros: tx.CommitMicros, GTID: tx.ID,
@@ -87,7 +92,15 @@ func (p *publisher) add(e view.Event) error {
 	if size := len(e.Key) + len(e.Value); t.captured && size > t.maxRecord {
 		return &stream.RecordTooLargeError{Topic: t.topic, KeyLen: len(e.Key), Size: size, Limit: t.maxRecord}
 	}
-	p.last = e.LSN
+	return p.put(t, stream.Partition(e.Key, t.partitions), e, max(p.watermark, p.tx.CommitMicros))
+}
+
+// put appends one event for a partition to the batch, unless it already stands
+// in the log.
+func (p *publisher) put(t *target, part int32, e view.Event, watermark int64) error {
+	if e.LSN.Txn != p.last.Txn || p.last.Less(e.LSN) {
+		p.last = e.LSN // of several views of a row, the one that made the most events
+	}
 	if p.txSkip != nil {
 		known, err := p.txSkip.take(t.topic, e, p.serverChanged())
 		if err != nil {
@@ -99,11 +112,10 @@ func (p *publisher) add(e view.Event) error {
 			return nil
 		}
 	}
-	part := stream.Partition(e.Key, t.partitions)
 	b := p.cur
 	b.records = append(b.records, stream.Record{
 		Topic: t.topic, Partition: part, Kind: stream.Event, Shard: p.o.Shard, LSN: e.LSN,
-		Watermark: max(p.watermark, p.tx.CommitMicros), TxID: p.tx.ID, Row: p.row,
+		Watermark: watermark, TxID: p.tx.ID, Row: p.row,
 		Key: b.hold(e.Key), Value: b.hold(e.Value),
 	})
 	p.beats.sent(t, part)

@@ -21,6 +21,7 @@ type target struct {
 	// captured says that no configuration names the view. maxRecord bounds its
 	// records, in bytes.
 	captured  bool
+	table     tableName
 	maxRecord int
 	events    atomic.Uint64
 	bytes     atomic.Uint64
@@ -75,7 +76,39 @@ func (s *viewSet) follows(shard string) func(database, table string) bool {
 
 // followsDatabase reports whether any view takes tables of a database.
 func (s *viewSet) followsDatabase(database string) bool {
-	return s.matcher.MatchesDatabase(s.source, database) || s.capture != nil && s.capture.rule.TakesDatabase(database)
+	return len(s.matcher.MatchDatabase(s.source, database)) > 0 || s.capture != nil && s.capture.rule.TakesDatabase(database)
+}
+
+// ofTable returns where the views go that take a table; without its name those
+// that take any of its database.
+func (s *viewSet) ofTable(shard string, t change.TableName) []*target {
+	var out []*target
+	if s.capture != nil {
+		out = s.capturedTargets(shard, t)
+	}
+	if t.Name == "" {
+		for _, d := range s.matcher.MatchDatabase(s.source, t.Database) {
+			out = append(out, s.byDef[d])
+		}
+		return out
+	}
+	for _, m := range s.matcher.Match(s.source, shard, t.Database, t.Name) {
+		out = append(out, s.byDef[m.Definition])
+	}
+	return out
+}
+
+// capturedTargets returns where the captured views go of a table, or of a
+// database, that are published. Who has had no event has nothing to be told.
+func (s *viewSet) capturedTargets(shard string, t change.TableName) []*target {
+	var out []*target
+	for _, to := range s.targets {
+		name := to.table
+		if to.captured && name.database == t.Database && (t.Name == "" || name.table == t.Name) && s.capture.marks.stopped(markKey{shard, name}) == nil {
+			out = append(out, to)
+		}
+	}
+	return out
 }
 
 // boundPlan is a plan with the topic its events go to.

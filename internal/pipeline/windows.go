@@ -287,6 +287,9 @@ func (v *viewWindows) snapshot() []status.Metric {
 		if m.Watermark > 0 {
 			s.Watermark = time.UnixMicro(m.Watermark).UTC()
 		}
+		if m.Stale > 0 {
+			s.StaleUntil, s.StaleBy = time.UnixMicro(m.Stale).UTC(), m.StaleBy
+		}
 		for p, why := range m.Stopped {
 			s.Error = fmt.Sprintf("partition %d is stopped: %s", p, why)
 		}

@@ -28,6 +28,8 @@ var metricNames = []struct {
 	{"tailwater_source_lag_seconds", "How far the shard's published events are behind its server.", []string{"source", "shard"}},
 	{"tailwater_source_reconnects_total", "Connections made after the first.", []string{"source", "shard"}},
 	{"tailwater_source_rows_total", "Row changes of followed tables read.", []string{"source", "shard"}},
+	{"tailwater_source_table_changes_total", "Statements that took rows from a followed table, or brought some, without row events, by table.", []string{"source", "shard"}},
+	{"tailwater_source_shadow_rows_total", "Row changes of tables that online schema changes fill; they are in no view.", []string{"source", "shard"}},
 	{"tailwater_source_transactions_total", "Transactions read, before filtering.", []string{"source", "shard"}},
 	{"tailwater_source_bytes_total", "Bytes of binlog read.", []string{"source", "shard"}},
 	{"tailwater_source_events_total", "Events made of the shard's rows, by outcome.", []string{"source", "shard", "outcome"}},
@@ -45,6 +47,7 @@ var metricNames = []struct {
 	{"tailwater_window_below_rows_total", "Events of windows that are no longer kept.", []string{"metric"}},
 	{"tailwater_window_skipped_rows_total", "Events whose time column names no moment from 1970 to 2255.", []string{"metric"}},
 	{"tailwater_window_negative_groups_total", "Groups from which more rows were taken than were ever put in.", []string{"metric"}},
+	{"tailwater_window_stale", "1 while windows are kept that may count rows that are gone.", []string{"metric"}},
 	{"tailwater_window_merges_total", "Batches sent to the window store, by outcome.", []string{"metric", "outcome"}},
 	{"tailwater_window_behind_records", "Records of the stream that a metric has not merged yet.", []string{"metric"}},
 	{"tailwater_window_failed", "1 while a metric does not move because of an error.", []string{"metric"}},
@@ -101,6 +104,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		e.counter("tailwater_window_below_rows_total", float64(m.Below), m.Metric)
 		e.counter("tailwater_window_skipped_rows_total", float64(m.Skipped), m.Metric)
 		e.counter("tailwater_window_negative_groups_total", float64(m.Negatives), m.Metric)
+		e.gauge("tailwater_window_stale", truth(m.StaleBy != ""), m.Metric)
 		e.counter("tailwater_window_merges_total", float64(m.Flushes), m.Metric, "taken")
 		e.counter("tailwater_window_merges_total", float64(m.Refused), m.Metric, "refused")
 		e.gauge("tailwater_window_behind_records", float64(m.Behind), m.Metric)
@@ -151,6 +155,8 @@ func (e emitter) shard(s *Shard) {
 	e.gauge("tailwater_source_lag_seconds", s.LagSeconds, l...)
 	e.counter("tailwater_source_reconnects_total", float64(s.Reconnects), l...)
 	e.counter("tailwater_source_rows_total", float64(s.Rows), l...)
+	e.counter("tailwater_source_table_changes_total", float64(s.Tables), l...)
+	e.counter("tailwater_source_shadow_rows_total", float64(s.Shadows), l...)
 	e.counter("tailwater_source_transactions_total", float64(s.Transactions), l...)
 	e.counter("tailwater_source_bytes_total", float64(s.Bytes), l...)
 	e.counter("tailwater_source_events_total", float64(s.Events), s.Source, s.Shard, "published")

@@ -95,6 +95,11 @@ type Shard struct {
 	Rows         uint64  `json:"rows"`
 	Events       uint64  `json:"events"`
 	Filtered     uint64  `json:"filtered"`
+	// Tables counts changes of whole tables, which rows left or came to without
+	// row events; Shadows the row changes of tables that online schema changes
+	// fill, which are in no view.
+	Tables  uint64 `json:"table_changes"`
+	Shadows uint64 `json:"shadow_rows"`
 	// Skipped counts events that already stood in the log.
 	Skipped    uint64 `json:"skipped"`
 	Bytes      uint64 `json:"bytes"`
@@ -153,6 +158,10 @@ type Metric struct {
 	Below     uint64 `json:"below_rows"`
 	Skipped   uint64 `json:"skipped_rows"`
 	Negatives uint64 `json:"negative_groups"`
+	// StaleUntil is the time up to which windows begin that may count rows that
+	// are gone, and StaleBy what took them.
+	StaleUntil time.Time `json:"stale_until,omitzero"`
+	StaleBy    string    `json:"stale_by,omitempty"`
 	// Refused counts batches that were folded again because the store stood
 	// elsewhere; Flushes those that it took.
 	Refused uint64 `json:"refused"`

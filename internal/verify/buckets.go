@@ -113,7 +113,7 @@ func (w *windows) starts(ctx context.Context, m *metric) ([]string, error) {
 // generation, or is not there, has no state.
 func (w *windows) read(ctx context.Context, m *metric, start string) (window, error) {
 	for _, place := range m.places() {
-		meta, err := w.client.HMGet(ctx, w.key(m, place+"meta:"+start), "state", "generation").Result()
+		meta, err := w.client.HMGet(ctx, w.key(m, place+"meta:"+start), "state", "generation", "stale").Result()
 		if err != nil {
 			return window{}, err
 		}
@@ -122,7 +122,7 @@ func (w *windows) read(ctx context.Context, m *metric, start string) (window, er
 		}
 		state, _ := meta[0].(string)
 		values, err := w.client.HGetAll(ctx, w.key(m, place+"w:"+start)).Result()
-		return window{state, values}, err
+		return window{state, values, meta[2] == "1"}, err
 	}
 	return window{}, nil
 }

@@ -25,6 +25,10 @@ func (r *rows) compare(ctx context.Context, p *pass) error {
 		g.Go(func() error {
 			c := comparison{r: r, pass: p, server: s, entries: p.entries[id]}
 			for _, t := range r.tables[id] {
+				if why := r.incomparable(p, id, t.table.database, t.table.name); why != "" {
+					r.v.findings.note("view %s: table %s.%s of shard %s cannot be compared, because rows left it or came to it without events: %s", r.def.Name, t.table.database, t.table.name, id, why)
+					continue
+				}
 				if err := c.table(ctx, t); err != nil {
 					if moved(err) {
 						return fmt.Errorf("%w: table %s.%s of shard %s: %w", errAgain, t.table.database, t.table.name, id, err)
@@ -205,7 +209,7 @@ func (c *comparison) next(p *projection, row *scanRow, rows *sql.Rows) error {
 	case known && e.state&found != 0:
 		c.r.add(suspect{kind: Ambiguous, shard: p.shard, projection: p, key: shown(),
 			text: "two rows of the source have this key; it must tell every row apart"})
-	case known && e.state&live != 0:
+	case known && c.r.alive(c.pass, p.shard, &e):
 		c.values(p, hash, e, values, shown)
 	case c.r.complete(p.shard):
 		text := "the source has the row, the stream has no event of it"
@@ -291,7 +295,7 @@ func (r *rows) sweep(p *pass) {
 			switch {
 			case e.state&busy != 0:
 				r.busy.Add(1)
-			case e.state&live != 0 && e.state&found == 0 && r.trusted(e):
+			case r.alive(p, shard, &e) && e.state&found == 0 && r.trusted(e) && r.incomparable(p, shard, r.named[e.table][0], r.named[e.table][1]) == "":
 				r.add(suspect{kind: Extra, shard: shard, hash: hash, lsn: change.LSNFromBytes(e.lsn[:]),
 					text: "the stream has the row, the source does not"})
 			}

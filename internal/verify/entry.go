@@ -14,6 +14,8 @@ import (
 type entry struct {
 	lsn    [change.LSNSize]byte
 	values [16]byte
+	// table is the number of the row's physical table.
+	table  uint32
 	schema uint16
 	state  uint8
 }

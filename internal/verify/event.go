@@ -14,6 +14,8 @@ import (
 type event struct {
 	op    change.Op
 	shard string
+	// partition is that of a record of the stream.
+	partition int32
 	// key is the shard and the record's key; empty for a row of the lake.
 	key    string
 	micros int64
@@ -25,6 +27,8 @@ type event struct {
 	database, table, schema string
 	old                     cell
 	hasOld                  bool
+	// ddl, to and from are those of an event of a table as a whole.
+	ddl, to, from string
 	// raw are the members of an event of the stream, cells those of a row of the
 	// lake.
 	raw   map[string]json.RawMessage
@@ -34,9 +38,14 @@ type event struct {
 // metadata are the members of an event that are no columns.
 func isMetadata(name string) bool { return strings.HasPrefix(name, "_") }
 
+// isOp reports whether a text is an operation.
+func isOp(text string) bool {
+	return len(text) == 1 && (change.Op(text[0]).Valid() || change.Op(text[0]) == change.OnTable)
+}
+
 // decodeEvent reads the JSON of a record, and holds it against the headers.
 func decodeEvent(r *stream.Record) (*event, error) {
-	e := new(event)
+	e := &event{partition: r.Partition}
 	if err := json.Unmarshal(r.Value, &e.raw); err != nil {
 		return nil, fmt.Errorf("no JSON object: %w", err)
 	}
@@ -60,8 +69,17 @@ func decodeEvent(r *stream.Record) (*event, error) {
 	if raw, ok := e.raw["_old"]; ok {
 		e.old, e.hasOld = cell{text: string(raw)}, true
 	}
-	if len(op) != 1 || !change.Op(op[0]).Valid() {
+	if !isOp(op) {
 		return nil, fmt.Errorf("_op %q is none", op)
+	}
+	if (change.Op(op[0]) == change.OnTable) != (r.Key == nil) {
+		return nil, fmt.Errorf("_op %q, and the key is %q: only the event of a table has none", op, r.Key)
+	}
+	if r.Key == nil {
+		if err := json.Unmarshal(e.raw["_ddl"], &e.ddl); err != nil {
+			return nil, fmt.Errorf("member _ddl is missing or of another type")
+		}
+		e.to, e.from = string(e.raw["_to"]), string(e.raw["_from"])
 	}
 	e.op, e.txid, e.lsn = change.Op(op[0]), r.TxID, r.LSN
 	e.key = r.Shard + "\x00" + string(r.Key)
@@ -90,10 +108,11 @@ func decodeRow(row *parquet.FileRow, m *parquet.Manifest) (*event, error) {
 	e := &event{cells: make(map[string]cell)}
 	text := func(name string) string { s, _ := row.Text(name); return s }
 	op := text("_op")
-	if len(op) != 1 || !change.Op(op[0]).Valid() {
+	if !isOp(op) {
 		return nil, fmt.Errorf("_op %q is none", op)
 	}
 	e.op, e.shard = change.Op(op[0]), text("_shard")
+	e.ddl, e.to, e.from = text("_ddl"), text("_to"), text("_from")
 	var err error
 	if e.lsn, err = change.ParseLSN(text("_lsn")); err != nil {
 		return nil, err

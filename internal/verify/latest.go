@@ -3,6 +3,7 @@ package verify
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"tailwater/change"
@@ -13,12 +14,19 @@ type spot struct {
 	start int64
 	group string
 	value json.RawMessage
+	// partition, shard, database and table say which rows go with a table.
+	partition              int32
+	shard, database, table string
 }
 
 // follow keeps the row of an event as it is after it. The table knows keys, so
 // that nothing is ever taken back: neither _old nor the image of a delete is
 // looked at.
 func (m *metric) follow(e *event) error {
+	if e.op == change.OnTable {
+		m.forget(e)
+		return nil
+	}
 	delete(m.rows, e.key)
 	if e.op == change.Delete {
 		return nil
@@ -27,8 +35,21 @@ func (m *metric) follow(e *event) error {
 	if err != nil || !ok {
 		return err
 	}
-	m.rows[e.key] = spot{start, group, e.raw[m.Value.Column]}
+	m.rows[e.key] = spot{start, group, e.raw[m.Value.Column], e.partition, e.shard, e.database, e.table}
 	return nil
+}
+
+// forget drops the rows of a table that are gone, as far as events say so. Each
+// partition has the event in its own place.
+func (m *metric) forget(e *event) {
+	if e.ddl == "partition" {
+		return // some of them are gone
+	}
+	maps.DeleteFunc(m.rows, func(_ string, r spot) bool {
+		named := r.database == "" || r.database == e.database
+		named = named && (r.table == "" || e.table == "" || r.table == e.table)
+		return r.partition == e.partition && r.shard == e.shard && named
+	})
 }
 
 // recount groups the rows that a metric of rows: latest has followed.

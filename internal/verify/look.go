@@ -78,7 +78,7 @@ func (r *rows) lookUp(ctx context.Context, wanted map[uint64]bool) (map[uint64]s
 	}
 	err := readSpans(ctx, r.v.log, r.topic.Name, spans, func(rec *stream.Record) error {
 		r.v.progress.add(1)
-		if ok, _ := p.marks[rec.Partition].accept(rec); !ok || rec.Kind != stream.Event {
+		if ok, _ := p.marks[rec.Partition].accept(rec); !ok || rec.Kind != stream.Event || ofTable(rec) {
 			return nil
 		}
 		key, err := parseKey(rec.Key, p.key)
@@ -106,8 +106,8 @@ func (r *rows) lookUpHistory(ctx context.Context, p *pass, keep func(*event, uin
 			for _, f := range b.Done.Files {
 				err := parquet.ReadFile(ctx, r.topic.store, f, func(row *parquet.FileRow) error {
 					e, err := decodeRow(row, b.Manifest)
-					if err != nil {
-						return nil // it is reported already
+					if err != nil || e.op == change.OnTable {
+						return nil // it is reported already, or no row's
 					}
 					key, ok := r.keyOf(p, e)
 					if !ok {

@@ -14,7 +14,7 @@ type names struct {
 }
 
 // copies matches the tables that online schema changes fill beside the real one.
-var copies = regexp.MustCompile(`(?s)^[_~].*_(gho|ghc|del|new|old)$`)
+var copies = regexp.MustCompile(`(?s)^(?:[_~].*_(gho|ghc|del|new|old)|#sql.*)$`)
 
 func newNames(def *view.Definition) (names, error) {
 	database, err := toRegexp(def.Database)

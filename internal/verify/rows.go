@@ -28,6 +28,10 @@ type rows struct {
 	byTable bool
 	shares  map[sharedKey]*shared
 	suspect []suspect
+	// named are the physical tables of entries, by number, and numbers the other
+	// way round.
+	named   [][2]string
+	numbers map[[2]string]uint32
 
 	compared, columns, unseen, unseenRows, busy, events atomic.Int64
 }
@@ -50,6 +54,7 @@ func (v *verifier) newRows(ctx context.Context, def *view.Definition, servers []
 	r := &rows{
 		v: v, def: def, servers: make(map[string]*server), tables: make(map[string][]*projection),
 		byTable: !def.Metadata.NoDB && !def.Metadata.NoTable, shares: make(map[sharedKey]*shared),
+		numbers: make(map[[2]string]uint32),
 	}
 	n, err := newNames(def)
 	if err != nil {
@@ -136,6 +141,8 @@ type pass struct {
 	rest    []keyRange
 	entries map[string]map[uint64]entry
 	n       int
+	// vanished are the events of tables as a whole, by shard.
+	vanished map[string]tableEvents
 	// order are violations of the order of events, kept until it is sure that
 	// their keys stay in this pass.
 	order  []suspect
@@ -151,7 +158,7 @@ func (r *rows) run(ctx context.Context) error {
 	passes := 0
 	defer func() { r.v.result.Passes = max(r.v.result.Passes, passes) }()
 	for first := true; len(todo) > 0; first = false {
-		p := &pass{keys: todo[0], entries: make(map[string]map[uint64]entry)}
+		p := &pass{keys: todo[0], entries: make(map[string]map[uint64]entry), vanished: make(map[string]tableEvents)}
 		for id := range r.servers {
 			p.entries[id] = make(map[uint64]entry)
 		}
@@ -208,6 +215,16 @@ func (r *rows) record(p *pass, rec *stream.Record) error {
 		return nil
 	}
 	p.events++
+	if ofTable(rec) {
+		e, err := decodeEvent(rec)
+		if err == nil {
+			err = r.tableChange(p, e)
+		}
+		if err != nil {
+			return r.unreadable(p, rec, err)
+		}
+		return nil
+	}
 	key, err := parseKey(rec.Key, p.key)
 	if err != nil {
 		return r.unreadable(p, rec, err)
@@ -247,6 +264,9 @@ func (r *rows) foldBatch(ctx context.Context, p *pass, b parquet.Batch) error {
 				return err
 			}
 			p.events++
+			if e.op == change.OnTable {
+				return r.tableChange(p, e)
+			}
 			key, ok := r.keyOf(p, e)
 			if !ok {
 				r.topic.whole = false
@@ -344,7 +364,7 @@ func (r *rows) apply(p *pass, e *event, hash uint64, describe func() suspect) er
 		p.n++
 		entries = p.entries[e.shard] // making room has made it anew
 	}
-	next := entry{lsn: lsn, state: old.state &^ older}
+	next := entry{lsn: lsn, state: old.state &^ older, table: r.number(e.database, e.table)}
 	if describe == nil {
 		next.state |= older
 	}
@@ -354,8 +374,10 @@ func (r *rows) apply(p *pass, e *event, hash uint64, describe func() suspect) er
 		entries[hash] = next
 		return nil
 	}
-	if describe != nil && r.complete(e.shard) && old.state&busy == 0 {
-		if text, kind := disorder(e.op, old.state&live != 0); text != "" {
+	at := r.named[next.table]
+	if describe != nil && r.complete(e.shard) && old.state&busy == 0 && p.vanished[e.shard].unknown(at[0], at[1], e.lsn) == nil {
+		was := old.state&live != 0 && !p.vanished[e.shard].gone(at[0], at[1], change.LSNFromBytes(old.lsn[:]), e.lsn)
+		if text, kind := disorder(e.op, was); text != "" {
 			x := describe()
 			x.kind, x.hash, x.text = kind, hash, text
 			if e.table != "" {

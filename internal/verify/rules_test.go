@@ -111,7 +111,8 @@ func TestMarks_DecideAsTheFormatSays(t *testing.T) {
 func TestDecodeEvent_HoldsTheValueAgainstTheHeaders(t *testing.T) {
 	lsn := change.LSN{Epoch: 1, Txn: 2, Row: 3}
 	good := fmt.Sprintf(`{"_op":"u","_shard":"a","_ts_us":5,"_lsn":"%s","_db":"d","id":1,"x":null,"s":"1.0","_old":{"id":2}}`, lsn)
-	e, err := decodeEvent(&stream.Record{Shard: "a", LSN: lsn, TxID: "t", Value: []byte(good)})
+	key := []byte(`["1"]`)
+	e, err := decodeEvent(&stream.Record{Kind: stream.Event, Shard: "a", LSN: lsn, TxID: "t", Key: key, Value: []byte(good)})
 	if err != nil || e.op != change.Update || e.micros != 5 || e.database != "d" || e.old.text != `{"id":2}` || e.txid != "t" {
 		t.Errorf("got %+v and %v", e, err)
 	}
@@ -122,8 +123,18 @@ func TestDecodeEvent_HoldsTheValueAgainstTheHeaders(t *testing.T) {
 	}
 	for _, change := range [][2]string{{`"_shard":"a"`, `"_shard":"b"`}, {`000003`, `000004`}, {`"_op":"u"`, `"_op":"x"`}, {`"_ts_us":5`, `"_ts_us":"5"`}, {`"_ts_us":5,`, ``}, {`"_old"`, `_old`}} {
 		bad := strings.Replace(good, change[0], change[1], 1)
-		if e, err := decodeEvent(&stream.Record{Shard: "a", LSN: lsn, Value: []byte(bad)}); err == nil {
+		if e, err := decodeEvent(&stream.Record{Kind: stream.Event, Shard: "a", LSN: lsn, Key: key, Value: []byte(bad)}); err == nil {
 			t.Errorf("%s: got %+v, want an error", bad, e)
+		}
+	}
+	table := fmt.Sprintf(`{"_op":"t","_shard":"a","_ts_us":5,"_lsn":"%s","_db":"d","_table":null,"_gtid":"t","_ddl":"drop"}`, lsn)
+	if e, err := decodeEvent(&stream.Record{Kind: stream.Event, Shard: "a", LSN: lsn, Value: []byte(table)}); err != nil || e.ddl != "drop" || e.table != "" {
+		t.Errorf("the event of a table: got %+v and %v", e, err)
+	}
+	for _, bad := range []stream.Record{{Value: []byte(good)}, {Key: key, Value: []byte(table)}, {Value: []byte(strings.Replace(table, "_ddl", "_x", 1))}} {
+		bad.Kind, bad.Shard, bad.LSN = stream.Event, "a", lsn
+		if e, err := decodeEvent(&bad); err == nil {
+			t.Errorf("%s with the key %q: got %+v, want an error", bad.Value, bad.Key, e)
 		}
 	}
 }

@@ -100,7 +100,7 @@ func newMetric(m config.ResolvedMetric, columns map[string]change.Column) (*metr
 
 // add folds one event. late says whether the event's window had ended before.
 func (m *metric) add(e *event, late func(end int64) bool) error {
-	if e.op == change.Read || m.Rows == "inserts" && e.op != change.Create {
+	if e.op == change.Read || e.op == change.OnTable && m.Rows != "latest" || m.Rows == "inserts" && e.op != change.Create {
 		return nil
 	}
 	if m.Rows == "latest" {

@@ -240,6 +240,9 @@ func (w *windows) metric(ctx context.Context, m *metric, c *windowCount) (unsett
 			continue // of another generation
 		}
 		seen[seconds*1e6] = true
+		if have.stale {
+			w.v.findings.note("metric %s: windows that are marked stale were not compared: rows that they count are gone, and no event said so of each", m.Name)
+		}
 		var one windowCount
 		if one.compare(m, seconds*1e6, have); have.state == "open" || len(one.differences) > 0 {
 			unsettled = append(unsettled, text)
@@ -263,13 +266,16 @@ func (w *windows) metric(ctx context.Context, m *metric, c *windowCount) (unsett
 type window struct {
 	state  string
 	values map[string]string
+	// stale says that rows may be counted that are gone, and that the pipeline
+	// knows.
+	stale bool
 }
 
 func stamp(micros int64) string { return time.UnixMicro(micros).UTC().Format(time.RFC3339) }
 
 // compare holds one window against the fold.
 func (c *windowCount) compare(m *metric, start int64, found window) {
-	if found.state == "lost" || start < m.from {
+	if found.state == "lost" || found.stale || start < m.from {
 		c.skipped++
 		return
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"tailwater/change"
 )
 
 // Capture decides which tables of a source become views without being named.
@@ -62,7 +64,7 @@ func (p capturePattern) match(database, table string) bool {
 // tables that an online schema change fills beside the real one (_x_gho, _x_ghc,
 // _x_del, _x_new, _x_old) and the server's temporary ones (#sql…) never are.
 func (c *Capture) Takes(database, table string) bool {
-	if SystemDatabase(database) || strings.HasPrefix(table, "#sql") || shadowTable.MatchString(table) {
+	if SystemDatabase(database) || change.IsShadow(table) {
 		return false
 	}
 	for _, p := range c.exclude {

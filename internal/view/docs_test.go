@@ -60,11 +60,20 @@ func docBlocks(t *testing.T) map[string]string {
 	masked.Masking = map[string]Mask{"email": {Kind: "hash", Salt: []byte("salt")}, "status": {Kind: "truncate", Keep: 2}}
 	masked.Select, masked.Key = []Item{{Name: "email"}, {Name: "status"}, {Name: "amount"}}, []string{"email"}
 	hidden := one(mustCompile(t, masked, docTable()), testChange(change.Create, nil, docRow()))
+	table := func(by uint64, c *change.TableChange) string {
+		of := later(testChange(change.Create, nil, docRow()), by)
+		of.LSN.Row, of.LSN.Part = c.Row, 7
+		return string(AppendTableEvent(nil, &TableChange{TableChange: c, Shard: of.Shard, TSMicros: of.TSMicros, LSN: of.LSN, GTID: of.GTID}))
+	}
+	orders, old := change.TableName{Database: "shop_03", Name: "orders_7"}, change.TableName{Database: "archive", Name: "orders"}
 	return map[string]string{
-		"create":     string(one(p, testChange(change.Create, nil, docRow("status", `"new"`, "amount", "10.00"))).Value),
-		"update":     string(one(p, later(testChange(change.Update, docRow("status", `"new"`, "amount", "10.00"), docRow()), 1)).Value),
-		"leaves":     string(one(p, later(testChange(change.Update, docRow("status", `"new"`, "amount", "10.00"), docRow("status", `"test"`)), 1)).Value),
-		"moved-from": string(moved[0].Value), "moved-to": string(moved[1].Value),
+		"truncated":    table(3, &change.TableChange{DDL: change.Truncated, Table: orders, Row: 1}),
+		"renamed-to":   table(4, &change.TableChange{DDL: change.Renamed, Table: orders, To: old, Row: 1}),
+		"renamed-from": table(4, &change.TableChange{DDL: change.Renamed, Table: orders, From: change.TableName{Database: "shop_03", Name: "orders_next"}, Row: 4}),
+		"create":       string(one(p, testChange(change.Create, nil, docRow("status", `"new"`, "amount", "10.00"))).Value),
+		"update":       string(one(p, later(testChange(change.Update, docRow("status", `"new"`, "amount", "10.00"), docRow()), 1)).Value),
+		"leaves":       string(one(p, later(testChange(change.Update, docRow("status", `"new"`, "amount", "10.00"), docRow("status", `"test"`)), 1)).Value),
+		"moved-from":   string(moved[0].Value), "moved-to": string(moved[1].Value),
 		"masked-key": string(hidden.Key), "masked": string(hidden.Value),
 	}
 }
@@ -116,7 +125,7 @@ func TestEventDoc_ExamplesAreRealEvents(t *testing.T) {
 	for name := range blocks {
 		t.Errorf("the page has no example %s", name)
 	}
-	if n := bytes.Count(page, []byte("```")); n != 2*7 {
+	if n := bytes.Count(page, []byte("```")); n != 2*10 {
 		t.Errorf("the page has %d fences: a block is not checked", n)
 	}
 }

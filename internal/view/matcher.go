@@ -2,7 +2,8 @@ package view
 
 import (
 	"fmt"
-	"regexp"
+
+	"tailwater/change"
 )
 
 // Match is a view that takes a physical table.
@@ -24,11 +25,6 @@ type matcherEntry struct {
 	database, table *pattern
 }
 
-// shadowTable matches the tables that gh-ost and pt-online-schema-change fill
-// beside the real one. Their rows are copies; the table joins its view when it
-// is renamed to the real name.
-var shadowTable = regexp.MustCompile(`(?s)^[_~].*_(gho|ghc|del|new|old)$`)
-
 // NewMatcher compiles the patterns of the definitions.
 func NewMatcher(defs []*Definition) (*Matcher, error) {
 	m := &Matcher{}
@@ -47,10 +43,11 @@ func NewMatcher(defs []*Definition) (*Matcher, error) {
 }
 
 // Match returns the views that take a physical table of a source, in the order
-// of the definitions. It does not look at the shard: a table whose {shard} is
+// of the definitions. A table that an online schema change fills beside the real
+// one is in none: its rows are copies. Match does not look at the shard: a table whose {shard} is
 // not the shard's id is matched, so that Compile refuses it aloud.
 func (m *Matcher) Match(source, _, database, table string) []Match {
-	if shadowTable.MatchString(table) {
+	if change.IsShadow(table) {
 		return nil
 	}
 	var out []Match
@@ -67,14 +64,15 @@ func (m *Matcher) Match(source, _, database, table string) []Match {
 	return out
 }
 
-// MatchesDatabase reports whether any view takes tables of a database of a
-// source.
-func (m *Matcher) MatchesDatabase(source, database string) bool {
+// MatchDatabase returns the views that take tables of a database of a source, in
+// the order of the definitions.
+func (m *Matcher) MatchDatabase(source, database string) []*Definition {
+	var out []*Definition
 	for i := range m.entries {
 		e := &m.entries[i]
 		if e.def.Source == source && e.database.match(database, make(map[string]string)) {
-			return true
+			out = append(out, e.def)
 		}
 	}
-	return false
+	return out
 }

@@ -143,8 +143,8 @@ func TestMatcher_KnowsItsDatabases(t *testing.T) {
 		source, database string
 		want             bool
 	}{{"s", "shop_03", true}, {"s", "shop_", false}, {"s", "xshop_03", false}, {"s", "other", false}, {"t", "shop_03", false}} {
-		if got := m.MatchesDatabase(c.source, c.database); got != c.want {
-			t.Errorf("MatchesDatabase(%s, %s) = %v, want %v", c.source, c.database, got, c.want)
+		if got := len(m.MatchDatabase(c.source, c.database)) == 1; got != c.want {
+			t.Errorf("MatchDatabase(%s, %s) = %v, want %v", c.source, c.database, got, c.want)
 		}
 	}
 }

@@ -19,7 +19,7 @@ func (s *session) begin(ctx context.Context, p *part, b stream.Bounds) error {
 	if b.First == 0 {
 		return nil
 	}
-	version, err := s.schemas.agree(ctx, nil, nil)
+	version, err := s.schemas.agree(ctx, wanted{})
 	if err != nil {
 		return err
 	}

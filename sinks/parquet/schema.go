@@ -63,6 +63,14 @@ var metadataColumns = []Column{
 	{Name: "_old", From: "_old", Kind: KindText},
 }
 
+// tableColumns are those of events of a table as a whole; a view's lake table has
+// them from the first such event on.
+var tableColumns = []Column{
+	{Name: "_ddl", From: "_ddl", Kind: KindText},
+	{Name: "_to", From: "_to", Kind: KindText},
+	{Name: "_from", From: "_from", Kind: KindText},
+}
+
 // columnOf says how a view's column is stored.
 func columnOf(c change.Column) Column {
 	out := Column{Name: c.Name, From: c.Name, Source: c.Type, Kind: KindText}
@@ -188,15 +196,26 @@ func (s *schemas) load(ctx context.Context) error {
 	}
 }
 
-// agree returns a version that holds every column of the given view schemas
-// and a text column for each misfit. It writes one when there is none.
-func (s *schemas) agree(ctx context.Context, need []*change.Schema, misfits []string) (schemaVersion, error) {
+// wanted is what a batch wants of a schema version: the columns of these view
+// schemas, a text column for each misfit, and those of tables' events.
+type wanted struct {
+	schemas []*change.Schema
+	misfits []string
+	tables  bool
+}
+
+// agree returns a version that has what is wanted. It writes one when there is
+// none.
+func (s *schemas) agree(ctx context.Context, want wanted) (schemaVersion, error) {
 	for {
 		cols := s.cur.Columns
-		for _, n := range need {
+		for _, n := range want.schemas {
 			cols = merge(cols, n)
 		}
-		cols = withMisfits(cols, misfits)
+		cols = withMisfits(cols, want.misfits)
+		if want.tables && !slices.Contains(cols, tableColumns[0]) {
+			cols = append(slices.Clip(cols), tableColumns...)
+		}
 		if s.cur.Number > 0 && slices.Equal(cols, s.cur.Columns) {
 			return s.cur, nil
 		}

@@ -19,6 +19,10 @@ type totals struct {
 	skipped, negatives              int64
 	// groups of the last window touched; 0 when none was.
 	groups int64
+	// stale is up to where windows are stale, in microseconds, 0 when none is;
+	// staleBy is why.
+	stale   int64
+	staleBy string
 	// need are windows whose keys the script wanted and did not have: the next
 	// merge must declare them, and is due at once.
 	need []string
@@ -49,7 +53,8 @@ func (t *table) batch(d *windowing.Deltas, need []string) (names []string, args 
 		m.Aggregate().Scale(), t.size(), m.BucketMaxGroups(),
 		m.Lateness.Microseconds(), m.WaitForShards.Microseconds(), m.Retain.Microseconds(),
 		millis(t.windowTTL()), millis(t.stateTTL()), m.Partitions, t.shards(),
-		d.Counts.Late, d.Counts.Dropped, d.Counts.Skipped, boolean(m.Rows == windowing.Latest), maxOpen(m), t.maxEvents(), boolean(t.b.wide()), len(d.Steps))
+		d.Counts.Late, d.Counts.Dropped, d.Counts.Skipped, boolean(m.Rows == windowing.Latest), maxOpen(m), t.maxEvents(), boolean(t.b.wide()),
+		d.Stale.Micros, d.Stale.By, d.Ahead, len(d.Steps))
 	for i := range d.Steps {
 		args = appendStep(args, &d.Steps[i])
 	}
@@ -126,9 +131,9 @@ func hasWindow(d *windowing.Deltas, start string) bool {
 
 func parseTotals(reply []string) (totals, error) {
 	var t totals
-	into := []*int64{&t.watermark, &t.floor, &t.closed, &t.incomplete, &t.late, &t.dropped, &t.below, &t.overflows, &t.skipped, &t.negatives, &t.groups}
-	if len(reply) < 1+len(into) {
-		return t, fmt.Errorf("merge deltas: reply has %d places, want %d", len(reply), 1+len(into))
+	into := []*int64{&t.watermark, &t.floor, &t.closed, &t.incomplete, &t.late, &t.dropped, &t.below, &t.overflows, &t.skipped, &t.negatives, &t.groups, &t.stale}
+	if len(reply) < 2+len(into) {
+		return t, fmt.Errorf("merge deltas: reply has %d places, want %d", len(reply), 2+len(into))
 	}
 	for i, p := range into {
 		n, err := strconv.ParseInt(reply[1+i], 10, 64)
@@ -137,7 +142,7 @@ func parseTotals(reply []string) (totals, error) {
 		}
 		*p = n
 	}
-	t.need = reply[1+len(into):]
+	t.staleBy, t.need = reply[1+len(into)], reply[2+len(into):]
 	return t, nil
 }
 

@@ -43,6 +43,9 @@ type WindowInfo struct {
 	Groups int64
 	// Generation of the definition that the values follow.
 	Generation string
+	// Stale says that rows may be counted that are gone: a table lost or got
+	// rows without a change of each of them being known.
+	Stale bool
 }
 
 // Window is a window with its values.
@@ -202,7 +205,7 @@ func parseInfo(start string, h map[string]string) (WindowInfo, error) {
 	}
 	info := WindowInfo{
 		Start: time.Unix(n[0], 0).UTC(), End: time.Unix(n[1], 0).UTC(), State: State(h["state"]),
-		Complete: h["complete"] == "1", Revision: n[2], Groups: n[3], Generation: h["generation"],
+		Complete: h["complete"] == "1", Revision: n[2], Groups: n[3], Generation: h["generation"], Stale: h["stale"] == "1",
 	}
 	if err := json.Unmarshal([]byte(h["missing"]), &info.Missing); err != nil {
 		return WindowInfo{}, fmt.Errorf("%w: field missing is no JSON array", ErrForeign)

@@ -31,7 +31,7 @@ func (p *part) there() bool { return len(p.meta) > 0 }
 // same reports whether two looks saw one revision. The number of groups of an
 // open window changes all the time, and is not looked at.
 func (p *part) same(q *part) bool {
-	for _, field := range []string{"state", "complete", "missing", "revision", "generation"} {
+	for _, field := range []string{"state", "complete", "missing", "revision", "generation", "stale"} {
 		if p.meta[field] != q.meta[field] {
 			return false
 		}
@@ -110,6 +110,7 @@ func merge(start string, parts []part) (WindowInfo, error) {
 		}
 		out.State = worse(out.State, info.State)
 		out.Complete = out.Complete && info.Complete
+		out.Stale = out.Stale || info.Stale
 		out.Revision += info.Revision
 		out.Groups += info.Groups
 		for _, shard := range info.Missing {

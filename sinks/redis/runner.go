@@ -28,6 +28,8 @@ type runner struct {
 	need []string
 	// notice is the metric's, shared with its other buckets.
 	notice *standstill.Notice
+	// told is the newest cause of stale windows that was logged.
+	told windowing.Stale
 
 	claimed, sharded bool
 	loaded, attached bool
@@ -114,11 +116,13 @@ func (r *runner) flush(ctx context.Context) bool {
 	defer stop()
 	for {
 		start := time.Now()
-		t, err := r.t.merge(ctx, r.fold.Cut(), r.need)
+		d := r.fold.Cut()
+		t, err := r.t.merge(ctx, d, r.need)
 		if err != nil {
 			r.refused(err)
 			return false
 		}
+		r.tell(d.Stale, t.stale)
 		now := time.Now()
 		if commits := r.fold.Commits(); len(commits) > 0 && r.o.Observe != nil {
 			r.o.Observe(r.t.m.Name, commits, now)
@@ -416,6 +420,9 @@ func (r *runner) merged(t totals, took time.Duration) {
 		s.Closed, s.Incomplete = t.closed, t.incomplete
 		s.Late, s.Dropped, s.Below, s.Overflows = t.late, t.dropped, t.below, t.overflows
 		s.Skipped, s.Negatives = t.skipped, t.negatives
+		if s.Stale, s.StaleBy = t.stale, t.staleBy; t.stale < t.floor*1e6 {
+			s.Stale, s.StaleBy = 0, "" // no window is kept that it could be in
+		}
 		if t.groups > 0 {
 			s.Groups = t.groups
 		}
@@ -433,6 +440,19 @@ func (r *runner) merged(t totals, took time.Duration) {
 	if whole {
 		r.notice.Moves(r.t.b.number)
 	}
+}
+
+// tell logs once that windows have become stale. The event that says so comes in
+// every partition, and again when records are folded again.
+func (r *runner) tell(now windowing.Stale, until int64) {
+	if now.By == r.told.By || now.Max(r.told) != now {
+		return
+	}
+	if r.told = now; r.t.b.number > 0 {
+		return
+	}
+	r.o.Logger.Warn("windows hold rows that are gone: those that begin up to that time are marked stale until they expire, later ones are right; what a stale one should be only the source can tell",
+		"metric", r.t.m.Name, "because", now.By, "until", time.UnixMicro(until).UTC())
 }
 
 // setBehind measures the distance to the end of the log.

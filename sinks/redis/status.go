@@ -36,6 +36,11 @@ type MetricStatus struct {
 	// number of rows fell below zero: rows were taken back that were never
 	// counted, which is a reason for an alarm.
 	Skipped, Negatives int64
+	// Stale is the time, in microseconds, up to which windows begin that may hold
+	// rows that are gone, and StaleBy what took them; 0 when no window that is
+	// kept is one.
+	Stale   int64
+	StaleBy string
 	// Refused counts batches that started from another position than the
 	// stored one and were folded again; Flushes those that were taken.
 	Refused, Flushes int64
@@ -62,6 +67,9 @@ func (s *MetricStatus) merge(b *MetricStatus) {
 	s.Groups += b.Groups
 	s.Late, s.Dropped, s.Below, s.Overflows = s.Late+b.Late, s.Dropped+b.Dropped, s.Below+b.Below, s.Overflows+b.Overflows
 	s.Skipped, s.Negatives = s.Skipped+b.Skipped, s.Negatives+b.Negatives
+	if b.Stale > s.Stale {
+		s.Stale, s.StaleBy = b.Stale, b.StaleBy
+	}
 	s.Refused, s.Flushes = s.Refused+b.Refused, s.Flushes+b.Flushes
 	s.FlushTime = max(s.FlushTime, b.FlushTime)
 	for p := range s.Saved {

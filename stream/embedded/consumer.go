@@ -92,8 +92,20 @@ func (c *Consumer) Assign(offsets map[stream.TopicPartition]int64) error {
 	slices.SortFunc(assigned, func(a, b *reading) int {
 		return compareTP(a.p.tp, b.p.tp)
 	})
+	c.leave()
+	for _, r := range assigned {
+		r.p.readers.Add(1)
+	}
 	c.assigned, c.failed = assigned, nil
 	return nil
+}
+
+// leave ends the assignment.
+func (c *Consumer) leave() {
+	for _, r := range c.assigned {
+		r.p.readers.Add(-1)
+	}
+	c.assigned = nil
 }
 
 func compareTP(a, b stream.TopicPartition) int {
@@ -371,6 +383,7 @@ func (c *Consumer) Close() error {
 	if !c.closed && c.nc != nil {
 		c.nc.close()
 	}
+	c.leave()
 	c.closed = true
 	return nil
 }

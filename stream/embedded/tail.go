@@ -11,8 +11,8 @@ import (
 const tailAge = 5 * time.Second
 
 // tail keeps the records of the batches written last, not compressed, so that
-// a consumer that follows closely costs no request and unpacks nothing. It
-// knows where the broker has put them, not whether they are synced: that is
+// a consumer that follows closely costs no request and unpacks nothing; of
+// partitions that nobody reads it keeps nothing. It knows where the broker has put them, not whether they are synced: that is
 // for the reader to ask.
 type tail struct {
 	// limit bounds the bytes kept; 0 keeps nothing.
@@ -40,7 +40,7 @@ func newTail(limit int64) *tail {
 // add keeps a copy of a batch that the broker has put at base, and forgets
 // what is too old or too much.
 func (t *tail) add(p *partition, base, millis int64, b *batch) {
-	if t.limit == 0 {
+	if t.limit == 0 || p.readers.Load() == 0 {
 		return
 	}
 	w := &written{

@@ -24,6 +24,11 @@ func TestTail_FindsTheBatchOfAnOffset(t *testing.T) {
 	p, other := &partition{tp: stream.TopicPartition{Topic: topic1}}, &partition{}
 	tail := newTail(1 << 20)
 	written3(tail, p)
+	if tail.bytes > 0 {
+		t.Errorf("%d bytes are kept for nobody", tail.bytes)
+	}
+	p.readers.Add(1)
+	written3(tail, p)
 	for offset, want := range map[int64]int64{0: 0, 1: 0, 2: 2, 5: 4} {
 		if w := tail.find(p, offset); w == nil || w.head.base != want || w.head.next != want+2 || w.head.time != 7 {
 			t.Errorf("offset %d: got %+v, want the batch at %d", offset, w, want)
@@ -40,6 +45,7 @@ func TestTail_FindsTheBatchOfAnOffset(t *testing.T) {
 // What does not fit goes, the oldest first, and nothing is kept beyond the limit.
 func TestTail_IsBounded(t *testing.T) {
 	p := &partition{tp: stream.TopicPartition{Topic: topic1}}
+	p.readers.Add(1)
 	probe := newTail(1 << 20)
 	written3(probe, p)
 	one := probe.bytes / 3
@@ -65,11 +71,21 @@ func TestTail_IsBounded(t *testing.T) {
 func TestConsumer_ReadsTheSameFromTheTail(t *testing.T) {
 	one := newLog1(t)
 	one.start()
+	c, err := one.Log.NewConsumer(t.Context(), stream.ConsumerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Assign(map[stream.TopicPartition]int64{{Topic: topic1}: 0}); err != nil {
+		t.Fatal(err)
+	}
 	one.publish(300, 100)
 	one.publish(300, 100)
 	want := readAll(t, one.Log, topic1)
 	if one.Log.tail.bytes == 0 {
 		t.Fatal("nothing was kept: the test shows nothing")
+	}
+	if err := c.Close(); err != nil || one.Log.topics.all()[0].partitions[0].readers.Load() != 0 {
+		t.Errorf("a closed consumer counts as a reader (%v)", err)
 	}
 	one.Log.tail = newTail(0)
 	got := readAll(t, one.Log, topic1)

@@ -66,7 +66,9 @@ type partition struct {
 	dir   string
 	// first is the first offset kept, synced the end of what is durable.
 	first, synced atomic.Int64
-	files         segmentFiles
+	// readers is how many consumers of this process are assigned to it.
+	readers atomic.Int32
+	files   segmentFiles
 	// sizes are those that the files had before the broker read them, by first
 	// offset.
 	sizes map[int64]int64

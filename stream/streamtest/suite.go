@@ -98,6 +98,7 @@ func Run(t *testing.T, factory Factory) {
 		{"NumbersEventsAndHeartbeats", testNumbers},
 		{"ResumesInsideAPublish", testResume},
 		{"RoundTripsEveryField", testFields},
+		{"KnowsWhichPartitionsHaveATablesEvent", testTableEvent},
 		{"BoundsAPoll", testPollBound},
 		{"PollWaitsForRecords", testPollWaits},
 		{"TakesARecordAtTheLimit", testRecordLimit},

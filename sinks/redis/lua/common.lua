@@ -57,6 +57,17 @@ local function entry_text(e)
   return e.state .. ' ' .. e.complete .. ' ' .. int(e.revision) .. ' ' .. int(e.groups) .. ' ' .. e.missing
 end
 
+-- stale_bound is up to where, in microseconds, windows may hold rows that are gone;
+-- nil when none does. Both are fields of the bookkeeping: what was written up to
+-- stale, and is dated ahead of that by no more than ahead.
+local function stale_bound(stale, ahead)
+  stale = tonumber(stale or '0')
+  if stale == 0 then return nil end
+  return math.min(stale + tonumber(ahead or '0'), 9007199254740991)
+end
+
+local function is_stale(ns, bound) return bound ~= nil and ns * 1000000 <= bound end
+
 -- missing_text is the JSON array of the missing shards.
 local function missing_text(e)
   if e.missing == '-' then return '[]' end
@@ -65,8 +76,13 @@ end
 
 -- meta_list is what readers see of a window.
 local function meta_list(e, start, size, gen)
-  return {'state', e.state, 'revision', int(e.revision), 'complete', e.complete,
-          'missing', missing_text(e), 'groups', int(e.groups), 'end', int(start + size), 'generation', gen}
+  local list = {'state', e.state, 'revision', int(e.revision), 'complete', e.complete,
+                'missing', missing_text(e), 'groups', int(e.groups), 'end', int(start + size), 'generation', gen}
+  if e.stale then
+    list[#list + 1] = 'stale'
+    list[#list + 1] = '1'
+  end
+  return list
 end
 
 -- The list of windows not yet complete, as text and as a set.
@@ -103,8 +119,13 @@ end
 -- announce adds a publication of a window to the stream of events, which keeps
 -- about so many.
 local function announce(key, limit, e, start, stop)
-  redis.call('XADD', key, 'MAXLEN', '~', limit, '*', 'start', start, 'end', int(stop), 'state', e.state,
-             'revision', int(e.revision), 'complete', e.complete, 'missing', missing_text(e))
+  local entry = {'start', start, 'end', int(stop), 'state', e.state,
+                 'revision', int(e.revision), 'complete', e.complete, 'missing', missing_text(e)}
+  if e.stale then
+    entry[#entry + 1] = 'stale'
+    entry[#entry + 1] = '1'
+  end
+  redis.call('XADD', key, 'MAXLEN', '~', limit, '*', unpack(entry))
 end
 
 local function millis()

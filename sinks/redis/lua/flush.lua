@@ -10,6 +10,7 @@ local window_ttl, state_ttl = arg(), arg()
 local partitions, shards = arg(), arg()
 local late, dropped, skipped = arg(), arg(), arg()
 local retract, maxopen, maxevents, wide = arg() == '1', num(), arg(), arg() == '1'
+local stale, stale_by, ahead = num(), arg(), num()
 
 local ordered = kind == 'min' or kind == 'max'
 
@@ -47,7 +48,7 @@ if wrong then return wrong end
 -- 2. Bookkeeping, generation, positions.
 local fields = {'v', 'open', 'stopped', 'floor', 'partitions', 'shards', 'unclosed',
                 'closed', 'incomplete', 'late', 'dropped', 'below', 'overflows',
-                'skipped', 'negatives'}
+                'skipped', 'negatives', 'stale', 'stale_by', 'ahead', 'restate'}
 local stored = {}
 do
   local got = redis.call('HMGET', S, unpack(fields))
@@ -282,8 +283,35 @@ for start, ns in pairs(unclosed) do
     end
   end
 end
+
+-- Rows that were counted are gone. What they may stand in is marked; a window
+-- whose keys are not declared waits for the next script, and is listed until then.
+local was = stale_bound(stored.stale, stored.ahead)
+if stale < tonumber(stored.stale or '0') or stale_by < (stored.stale_by or '') and stale == tonumber(stored.stale or '0') then
+  stale, stale_by = tonumber(stored.stale), stored.stale_by or ''
+end
+ahead = math.max(ahead, tonumber(stored.ahead or '0'))
+local bound = stale_bound(stale, ahead)
+local restate = parse_starts(stored.restate)
+if bound and bound > (was or -1) then
+  local from = was and '(' .. int(math.floor(was / 1000000)) or '-inf'
+  for _, start in ipairs(redis.call('ZRANGEBYSCORE', Z, from, int(math.floor(bound / 1000000)))) do
+    restate[start] = tonumber(start)
+  end
+end
+for start in pairs(restate) do
+  local w = declared(start)
+  if w then
+    restate[start] = nil
+    if w.entry and w.entry.state ~= 'lost' then
+      w.dirty = true
+      if w.entry.state ~= 'open' then w.publish = true end
+    end
+  end
+end
 local published = {}
 for _, w in ipairs(windows) do
+  if w.entry then w.entry.stale = is_stale(w.ns, bound) end
   if w.entry and w.entry.state ~= 'lost' and (w.publish or (w.touched and w.entry.state ~= 'open')) then
     publish_entry(w.entry, now)
     published[#published + 1] = w
@@ -330,7 +358,7 @@ for _, w in ipairs(dead) do
   redis.call('UNLINK', w.a, w.w, w.meta, w.o)
   redis.call('ZREM', Z, w.start)
   redis.call('HDEL', S, 'w:' .. w.start)
-  unclosed[w.start] = nil
+  unclosed[w.start], restate[w.start] = nil, nil
 end
 for _, w in ipairs(windows) do
   if w.dirty and not w.dead then
@@ -376,6 +404,12 @@ local totals = {closed = add(stored.closed or '0', int(closed)), incomplete = ad
                 skipped = add(stored.skipped or '0', skipped), negatives = add(stored.negatives or '0', negatives)}
 for f, v in pairs(totals) do put(f, v) end
 put('unclosed', starts_text(unclosed))
+if ahead > 0 then put('ahead', int(ahead)) end
+if bound then
+  put('stale', int(stale))
+  put('stale_by', stale_by)
+  put('restate', starts_text(restate))
+end
 hset(S, set)
 if stored.stopped then redis.call('HDEL', S, 'stopped') end
 if role == 'current' and not current then redis.call('HSET', G, 'v', FORMAT, 'current', gen) end
@@ -386,6 +420,7 @@ redis.call('PEXPIRE', S, state_ttl)
 redis.call('HDEL', S, 'open')
 
 local reply = {'OK', int(watermark), int(floor), totals.closed, totals.incomplete, totals.late, totals.dropped,
-               totals.below, totals.overflows, totals.skipped, totals.negatives, int(groups_now)}
+               totals.below, totals.overflows, totals.skipped, totals.negatives, int(groups_now),
+               int(bound or 0), stale_by}
 for i = 1, need_count do reply[#reply + 1] = need[i] end
 return reply

@@ -37,6 +37,7 @@ if (redis.call('HGET', S, 'p:' .. p) or '') ~= from then return {'REFUSED', p} e
 local old = tonumber(redis.call('HGET', S, 'floor') or '0')
 if floor < old then floor = old end
 local unclosed = parse_starts(redis.call('HGET', S, 'unclosed'))
+local bound = stale_bound(redis.call('HGET', S, 'stale'), redis.call('HGET', S, 'ahead'))
 local now, lost, need = millis(), {}, {}
 for _, start in ipairs(redis.call('ZRANGEBYSCORE', Z, '-inf', '(' .. int(floor))) do
   local text = redis.call('HGET', S, 'w:' .. start)
@@ -50,6 +51,7 @@ for _, start in ipairs(redis.call('ZRANGEBYSCORE', Z, '-inf', '(' .. int(floor))
       else
         e.revision = math.max(e.revision + 1, now)
         e.state, e.complete, e.missing, w.entry = 'lost', '0', '-', e
+        e.stale = is_stale(w.ns, bound)
         lost[#lost + 1] = w
       end
     end

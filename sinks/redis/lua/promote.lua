@@ -52,6 +52,7 @@ for _, w in ipairs(mine) do
 end
 if wrong then return wrong end
 
+local bound = stale_bound(redis.call('HGET', S, 'stale'), redis.call('HGET', S, 'ahead'))
 redis.call('HSET', S, 'open', '1')
 for _, w in ipairs(theirs) do redis.call('UNLINK', w[1], w[2], w[3], w[4]) end
 redis.call('UNLINK', Z, O)
@@ -59,6 +60,7 @@ for _, w in ipairs(mine) do
   if redis.call('EXISTS', w[1]) == 1 then redis.call('RENAME', w[1], w[3]) end
   if redis.call('EXISTS', w[2]) == 1 then redis.call('RENAME', w[2], w[4]) end
   local e = parse_entry(redis.call('HGET', S, 'w:' .. w.start) or '')
+  if e then e.stale = is_stale(tonumber(w.start), bound) end
   if e and e.state ~= 'open' then announce(E, maxevents, e, w.start, tonumber(w.start) + size) end
 end
 if redis.call('EXISTS', CZ) == 1 then redis.call('RENAME', CZ, Z) end

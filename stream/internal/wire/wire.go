@@ -77,12 +77,22 @@ func Check(r *stream.Record) error {
 		return fmt.Errorf("transaction id of %d bytes: at most %d", len(r.TxID), MaxTxID)
 	case r.LSN.Txn > change.MaxTxn:
 		return fmt.Errorf("transaction number %d does not fit an lsn", r.LSN.Txn)
-	case r.Kind == stream.Event && (r.Key == nil || len(r.Value) == 0):
-		return errors.New("an event needs a key and a value")
+	case r.Kind == stream.Event && !wholeEvent(r):
+		return errEvent
 	case r.Kind != stream.Event && r.Key != nil:
 		return errors.New("only events have keys")
 	}
 	return nil
+}
+
+var errEvent = errors.New("an event needs a key and a value, and without a key the value of a table's event")
+
+// wholeEvent reports whether an event has what it needs.
+func wholeEvent(r *stream.Record) bool {
+	if r.Key == nil {
+		return len(r.Value) > len(stream.TablePrefix) && string(r.Value[:len(stream.TablePrefix)]) == stream.TablePrefix
+	}
+	return len(r.Value) > 0
 }
 
 // AppendID appends the id header of r, which Check has passed.
@@ -149,8 +159,8 @@ func (d *Decoder) Decode(kind, id []byte, r *stream.Record) error {
 	switch {
 	case c.bad || len(c.b) > 0 || row > 1<<32-1 || len(shard) == 0:
 		return fmt.Errorf("header %s is damaged", HeaderID)
-	case k == stream.Event && (r.Key == nil || len(r.Value) == 0):
-		return errors.New("an event without key or value")
+	case k == stream.Event && !wholeEvent(r):
+		return errEvent
 	case k != stream.Event && r.Key != nil:
 		return fmt.Errorf("a %s with a key", kind)
 	case k == stream.Fence && len(r.Value) != 0:

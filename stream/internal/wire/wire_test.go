@@ -27,6 +27,9 @@ func sample(k stream.Kind) stream.Record {
 
 func TestID_RoundTrip(t *testing.T) {
 	records := []stream.Record{sample(stream.Event), sample(stream.Heartbeat), sample(stream.Fence)}
+	table := sample(stream.Event)
+	table.Key, table.Value = nil, []byte(`{"_op":"t","_shard":"03"}`)
+	records = append(records, table)
 	extreme := sample(stream.Event)
 	extreme.Shard, extreme.TxID = strings.Repeat("s", MaxShard), strings.Repeat("g", MaxTxID)
 	extreme.N, extreme.Watermark, extreme.Row = math.MaxUint64, math.MinInt64, math.MaxUint32
@@ -80,7 +83,9 @@ func TestCheck_RefusesWhatCannotBeRead(t *testing.T) {
 		{"long shard", func(r *stream.Record) { r.Shard = strings.Repeat("x", MaxShard+1) }},
 		{"long transaction id", func(r *stream.Record) { r.TxID = strings.Repeat("x", MaxTxID+1) }},
 		{"large transaction number", func(r *stream.Record) { r.LSN.Txn = change.MaxTxn + 1 }},
-		{"event without key", func(r *stream.Record) { r.Key = nil }},
+		{"event of a row without key", func(r *stream.Record) { r.Key = nil }},
+		{"event of a table without value", func(r *stream.Record) { r.Key, r.Value = nil, nil }},
+		{"event of a table cut off", func(r *stream.Record) { r.Key, r.Value = nil, []byte(stream.TablePrefix) }},
 		{"event without value", func(r *stream.Record) { r.Value = nil }},
 		{"heartbeat with key", func(r *stream.Record) { r.Kind = stream.Heartbeat }},
 	}
