@@ -98,9 +98,9 @@ type Options struct {
 	// the server's own for followed, which stops the shard, or tells of a dropped
 	// database, rather too often than too rarely.
 	FollowsDatabase func(database string) bool
-	// Tolerate, when set, is asked where a statement stops the shard because rows
-	// of a followed table, or of a database when table is empty, may have left or
-	// entered it without row events. Who answers true takes over to tell what
+	// Tolerate, when set, is asked where a statement stops the shard because it
+	// cannot be said what it did to a followed table, or to a database when table
+	// is empty. Who answers true takes over to tell what
 	// befell the table, and the shard goes on; an error stops it. It is called
 	// again when the transaction is read again.
 	Tolerate func(transaction, database, table string, stop error) (bool, error)

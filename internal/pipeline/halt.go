@@ -160,7 +160,7 @@ func (c *captureSet) mark(ctx context.Context, key markKey, k *mark) error {
 	case markStopped:
 		c.logger.Error("captured table is stopped: its rows are counted and not published; mend it, then POST /api/v1/shards/{shard}/resume", args...)
 	case markNoted:
-		c.logger.Warn("rows of a captured table left or entered it without row events: what the stream has of it from before may differ", args...)
+		c.logger.Warn("nobody can say what a statement did to a captured table: what the stream has of it from before may differ", args...)
 	default:
 		c.logger.Warn("captured table goes on", args...)
 	}

@@ -23,7 +23,7 @@ const marksRecord = "--marks"
 const (
 	// markStopped: rows of the table are counted and not published.
 	markStopped = "stopped"
-	// markNoted: rows left or entered the table without row events; it goes on.
+	// markNoted: nobody can say what a statement did to the table; it goes on.
 	markNoted = "noted"
 	// markResumed: a person has taken the mark away.
 	markResumed = "resumed"

@@ -38,7 +38,7 @@ var metricNames = []struct {
 	{"tailwater_view_bytes_total", "Bytes of event JSON published per view.", []string{"view"}},
 	{"tailwater_capture_tables", "Tables of a source that are captured.", []string{"source"}},
 	{"tailwater_capture_stopped_tables", "Captured tables, by shard, whose rows are not published.", []string{"source"}},
-	{"tailwater_capture_noted_tables", "Captured tables, by shard, that rows left or entered without row events.", []string{"source"}},
+	{"tailwater_capture_noted_tables", "Captured tables, by shard, with a statement of which nobody can say what it did.", []string{"source"}},
 	{"tailwater_capture_skipped_rows_total", "Row changes of stopped tables, which were not published.", []string{"source"}},
 	{"tailwater_window_watermark_timestamp_seconds", "Watermark of a metric: the least over its shards and partitions.", []string{"metric"}},
 	{"tailwater_windows_closed_total", "Windows closed.", []string{"metric"}},

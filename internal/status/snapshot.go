@@ -135,8 +135,8 @@ type TableMark struct {
 	Schema string `json:"schema"`
 	// Table is empty when the whole schema is meant.
 	Table string `json:"table"`
-	// State is stopped: its rows are counted and not published; or noted: rows
-	// left or entered it without row events, and it goes on.
+	// State is stopped: its rows are counted and not published; or noted: nobody
+	// can say what a statement did to it, and it goes on.
 	State string `json:"state"`
 	// Since is the transaction from which on that is so.
 	Since   string `json:"since"`
