@@ -163,6 +163,7 @@ func (s *shard) session(stop, hard context.Context) error {
 		ServerChanged: func() bool { return s.serverChanged(session.Recovered()) }, Interrupt: cancel,
 	})
 	s.publisher.Store(pub)
+	defer s.publisher.Store(nil)
 	go func() {
 		// A publish that fails ends the reader, also one that waits for its server.
 		err := pub.run(hard)
