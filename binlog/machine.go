@@ -56,7 +56,8 @@ type machine struct {
 	phase phase
 	tx    Transaction
 	// id is the open transaction's, not known for an anonymous one.
-	id txID
+	id  txID
+	ids txNames
 	// savepoints are those of the open transaction.
 	savepoints []savepoint
 	// inPayload is true between the events of a compressed transaction;
@@ -285,7 +286,7 @@ func (m *machine) open(g gtidEvent, ev event, readAt time.Time) error {
 		ImmediateMicros: g.immediate, CommitMicros: g.original,
 	}
 	if g.id.known() {
-		m.tx.ID = g.id.String()
+		m.tx.ID = m.ids.of(g.id)
 	} else {
 		m.tx.ID = fmt.Sprintf("%s:%d", m.file, m.start)
 	}

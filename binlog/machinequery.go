@@ -18,6 +18,11 @@ func (m *machine) query(ev event, readAt time.Time) error {
 		// Nearly every transaction: no need to look at it word by word.
 		return m.begin(ev, readAt)
 	}
+	return m.statement(q, ev, readAt)
+}
+
+// statement takes a QUERY event whose text must be looked at.
+func (m *machine) statement(q query, ev event, readAt time.Time) error {
 	s := classify(q.text, q.mode)
 	if s.kind == begins {
 		return m.begin(ev, readAt)

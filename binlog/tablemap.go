@@ -125,16 +125,17 @@ func tableMapName(body []byte) (id uint64, db, table []byte, err error) {
 	return id, db, table, err
 }
 
+var errShortMap = fmt.Errorf("parse table map: %w", errTruncated)
+
 // splitName is tableMapName with what follows the names.
 func splitName(body []byte) (id uint64, db, table, rest []byte, err error) {
-	truncated := fmt.Errorf("parse table map: %w", errTruncated)
 	if len(body) < tableMapHeader {
-		return 0, nil, nil, nil, truncated
+		return 0, nil, nil, nil, errShortMap
 	}
 	id, rest = tableID(body), body[tableMapHeader:]
 	for _, name := range []*[]byte{&db, &table} {
 		if len(rest) < 1 || len(rest) < int(rest[0])+2 {
-			return 0, nil, nil, nil, truncated
+			return 0, nil, nil, nil, errShortMap
 		}
 		n := 1 + int(rest[0])
 		if rest[n] != 0 {

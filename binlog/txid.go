@@ -1,5 +1,7 @@
 package binlog
 
+import "unsafe"
+
 // txID names the transaction at hand: by MySQL's GTID, by MariaDB's, or not at
 // all.
 type txID struct {
@@ -16,6 +18,35 @@ func (id txID) String() string {
 		return id.domain.String()
 	}
 	return id.gtid.String()
+}
+
+// Append appends String to dst.
+func (id txID) Append(dst []byte) []byte {
+	if id.domain.Sequence != 0 {
+		return id.domain.Append(dst)
+	}
+	return id.gtid.Append(dst)
+}
+
+// txNames makes the names of transactions, many of them out of one buffer: one
+// for each would be the only allocation of a short transaction.
+type txNames struct{ buf []byte }
+
+const (
+	namesSize = 4 << 10
+	mostName  = 128
+)
+
+// of returns the name of a transaction. It shares a buffer with its neighbours,
+// which is never written again.
+func (n *txNames) of(id txID) string {
+	if cap(n.buf)-len(n.buf) < mostName {
+		n.buf = make([]byte, 0, namesSize)
+	}
+	start := len(n.buf)
+	n.buf = id.Append(n.buf)
+	name := n.buf[start:]
+	return unsafe.String(unsafe.SliceData(name), len(name))
 }
 
 // seen reports whether a place is behind the transaction already. It is false

@@ -66,6 +66,31 @@ func appendDouble(_ *column, dst, cell []byte) ([]byte, error) {
 	return appendFloatText(dst, math.Float64frombits(binary.LittleEndian.Uint64(cell)), 64)
 }
 
+// appendShortDecimal appends f if four decimals are all it has, as prices and
+// quantities do. f is below 1e11 in size, so that its digits, 15 at the most,
+// are exact in an integer; a decimal of 15 digits is the only one of its length
+// or shorter that reads back as its double.
+func appendShortDecimal(dst []byte, f float64) ([]byte, bool) {
+	const scale = 10_000
+	n := math.Round(f * scale)
+	if n/scale != f {
+		return dst, false
+	}
+	if n < 0 {
+		dst, n = append(dst, '-'), -n
+	}
+	whole, rest := uint64(n)/scale, uint64(n)%scale
+	dst = strconv.AppendUint(dst, whole, 10)
+	if rest == 0 {
+		return dst, true
+	}
+	dst = append(dst, '.', byte('0'+rest/1000), byte('0'+rest/100%10), byte('0'+rest/10%10), byte('0'+rest%10))
+	for dst[len(dst)-1] == '0' {
+		dst = dst[:len(dst)-1]
+	}
+	return dst, true
+}
+
 // appendFloatText appends the shortest decimal text that reads back as f, laid
 // out as MySQL does: without an exponent as long as the point stands within 15
 // digits of the first, else d.ddde-x.
@@ -75,6 +100,11 @@ func appendFloatText(dst []byte, f float64, bits int) ([]byte, error) {
 	}
 	// Well within the range, so that no rounding can lead out of it.
 	if a := math.Abs(f); a == 0 || a >= 1e-13 && a < 1e14 {
+		if bits == 64 && a >= 1e-3 && a < 1e11 {
+			if out, ok := appendShortDecimal(dst, f); ok {
+				return out, nil
+			}
+		}
 		return strconv.AppendFloat(dst, f, 'f', -1, bits), nil
 	}
 	start := len(dst)

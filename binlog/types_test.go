@@ -63,6 +63,36 @@ func TestNumbers_FloatsAreShortestAndReadBack(t *testing.T) {
 	}
 }
 
+// Doubles of few decimals, and their neighbours, which have many.
+func TestNumbers_ShortDecimalsAreTheShortestText(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	short := 0
+	for range 300_000 {
+		f := float64(r.Int64N(1<<(1+r.IntN(50)))) / []float64{1, 10, 100, 1000, 10_000, 100_000}[r.IntN(6)]
+		if r.IntN(2) == 0 {
+			f = -f
+		}
+		for _, f := range []float64{f, math.Nextafter(f, 0), math.Nextafter(f, math.Inf(1))} {
+			a := math.Abs(f)
+			if a < 1e-3 || a >= 1e11 {
+				continue
+			}
+			want := strconv.AppendFloat(nil, f, 'f', -1, 64)
+			if got, ok := appendShortDecimal(nil, f); ok {
+				if short++; string(got) != string(want) {
+					t.Fatalf("%b renders as %s, want %s", f, got, want)
+				}
+			}
+			if got, err := appendFloatText(nil, f, 64); err != nil || string(got) != string(want) {
+				t.Fatalf("%b renders as %s, %v, want %s", f, got, err, want)
+			}
+		}
+	}
+	if short < 100_000 {
+		t.Errorf("only %d numbers had few decimals: the test shows little", short)
+	}
+}
+
 func TestText_EscapesOnlyWhatJSONNeeds(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"", ""},

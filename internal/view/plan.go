@@ -33,8 +33,7 @@ type Plan struct {
 	// head, names and print are the texts between the metadata that changes.
 	head, names, print []byte
 	gtid, old          bool
-	// lastGTID is the transaction of the last event, gtidText its member.
-	lastGTID, gtidText []byte
+	meta               meta
 	// envelope writes the events of another form; nil is the flat one.
 	envelope envelope.Renderer
 	event    envelope.Event
@@ -284,17 +283,12 @@ func (p *Plan) emit(c *Change, op change.Op, m *image, emit func(Event) error) e
 		return p.emitAs(c, op, lsn, m, emit)
 	}
 	start := len(p.out)
+	p.meta.of(p, c)
 	out := append(p.out, `{"_op":"`...)
 	out = append(out, byte(op))
-	out = append(out, p.head...)
-	out = strconv.AppendInt(out, c.TSMicros, 10)
-	out = append(out, `,"_lsn":"`...)
-	out = append(lsn.Append(out), '"')
-	out = append(out, p.names...)
-	if p.gtid {
-		out = p.appendGTID(out, c.GTID)
-	}
-	out = append(append(out, p.print...), m.members(p.shown)...)
+	out = append(out, p.meta.front...)
+	out = lsn.Append(out)
+	out = append(append(out, p.meta.back...), m.members(p.shown)...)
 	if op == change.Update && p.old {
 		out = p.appendOld(out)
 	}
@@ -302,13 +296,28 @@ func (p *Plan) emit(c *Change, op change.Op, m *image, emit func(Event) error) e
 	return emit(Event{Op: op, LSN: lsn, Key: m.key, Value: p.out[start:]})
 }
 
-// appendGTID appends the member _gtid. Rows of one transaction share its text.
-func (p *Plan) appendGTID(out []byte, gtid string) []byte {
-	if string(p.lastGTID) != gtid {
-		p.lastGTID = append(p.lastGTID[:0], gtid...)
-		p.gtidText = jsontext.AppendQuoted(append(p.gtidText[:0], `,"_gtid":`...), p.lastGTID)
+// meta is the metadata of an event but for _op and _lsn: all rows of a
+// transaction share it.
+type meta struct {
+	micros int64
+	gtid   []byte
+	// front stands between _op and the digits of _lsn, back behind them.
+	front, back []byte
+}
+
+// of makes the metadata that of c's transaction.
+func (t *meta) of(p *Plan, c *Change) {
+	if len(t.front) > 0 && t.micros == c.TSMicros && string(t.gtid) == c.GTID {
+		return
 	}
-	return append(out, p.gtidText...)
+	t.micros, t.gtid = c.TSMicros, append(t.gtid[:0], c.GTID...)
+	t.front = strconv.AppendInt(append(t.front[:0], p.head...), c.TSMicros, 10)
+	t.front = append(t.front, `,"_lsn":"`...)
+	t.back = append(append(t.back[:0], '"'), p.names...)
+	if p.gtid {
+		t.back = jsontext.AppendQuoted(append(t.back, `,"_gtid":`...), t.gtid)
+	}
+	t.back = append(t.back, p.print...)
 }
 
 // emitAs is emit in another form. Value and key stand behind each other in out.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"slices"
 	"strconv"
-	"unsafe"
 
 	"tailwater/stream"
 	"tailwater/stream/codec"
@@ -62,6 +61,8 @@ type taker struct {
 	raw     [][]byte
 	dir     []byte
 	commits bool
+	// head serves layouts by commit time, which need no column.
+	head head
 }
 
 func newTaker(l *Layout) *taker {
@@ -74,22 +75,19 @@ func newTaker(l *Layout) *taker {
 
 // add puts an accepted event into the batch.
 func (b *batch) add(r *stream.Record, t *taker) error {
-	if err := t.picker.Pick(r.Value, t.raw); err != nil {
+	x := row{value: r.Value, lsn: r.LSN}
+	micros, print, ok := int64(0), "", false
+	if t.commits {
+		micros, print, ok = t.head.read(r.Value)
+	}
+	if ok {
+		x.schema = b.share(print)
+	} else if err := b.pick(r, t, &x, &micros); err != nil {
 		return err
 	}
-	micros, err := strconv.ParseInt(unsafe.String(unsafe.SliceData(t.raw[0]), len(t.raw[0])), 10, 64)
-	if err != nil {
-		return errors.New("_ts_us is not a number")
-	}
-	dir, err := b.dirOf(micros, t)
-	if err != nil {
+	var err error
+	if x.dir, err = b.dirOf(micros, t); err != nil {
 		return err
-	}
-	x := row{value: r.Value, lsn: r.LSN, dir: dir}
-	if r.OfTable() {
-		b.tables = true // it has no columns, hence no schema
-	} else {
-		x.schema = b.print(t.raw[1])
 	}
 	if len(b.rows) == cap(b.rows) {
 		// By doubling: a long slice would be copied four times over otherwise.
@@ -98,6 +96,35 @@ func (b *batch) add(r *stream.Record, t *taker) error {
 	b.rows = append(b.rows, x)
 	b.bytes += len(r.Value)
 	return nil
+}
+
+// pick parses an event: its commit time, its schema, and what its layout needs.
+func (b *batch) pick(r *stream.Record, t *taker, x *row, micros *int64) (err error) {
+	if err := t.picker.Pick(r.Value, t.raw); err != nil {
+		return err
+	}
+	if *micros, err = strconv.ParseInt(string(t.raw[0]), 10, 64); err != nil {
+		return errors.New("_ts_us is not a number")
+	}
+	if r.OfTable() {
+		b.tables = true // it has no columns, hence no schema
+		return nil
+	}
+	x.schema = b.print(t.raw[1])
+	t.head.learn(r.Value, t.raw[0], t.raw[1], x.schema)
+	return nil
+}
+
+// share notes a fingerprint and returns the batch's own string of it.
+func (b *batch) share(print string) string {
+	if n := len(b.rows); n > 0 && b.rows[n-1].schema == print {
+		return b.rows[n-1].schema // without a hash
+	}
+	if own, ok := b.prints[print]; ok {
+		return own
+	}
+	b.prints[print] = print
+	return print
 }
 
 // print returns the fingerprint in the raw text of _schema.

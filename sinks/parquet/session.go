@@ -21,9 +21,11 @@ const maxDirs = 512
 
 // session is a Worker's work from one look at the chains to the next error.
 type session struct {
-	w        *Worker
-	o        *Options
-	parts    []part
+	w     *Worker
+	o     *Options
+	parts []part
+	// last is the index of the part of the record before.
+	last     int
 	consumer stream.Consumer
 	schemas  schemas
 	known    knownSchemas
@@ -158,11 +160,14 @@ func (s *session) untilDue() time.Duration {
 
 // take adds one record to the batch of its partition.
 func (s *session) take(ctx context.Context, r *stream.Record) error {
-	i, ok := slices.BinarySearch(s.o.Partitions, r.Partition)
-	if !ok {
-		return fmt.Errorf("read %s: a record of partition %d, which was not asked for", s.o.Topic.Name, r.Partition)
+	if s.parts[s.last].n != r.Partition { // records come in runs of one partition
+		i, ok := slices.BinarySearch(s.o.Partitions, r.Partition)
+		if !ok {
+			return fmt.Errorf("read %s: a record of partition %d, which was not asked for", s.o.Topic.Name, r.Partition)
+		}
+		s.last = i
 	}
-	p := &s.parts[i]
+	p := &s.parts[s.last]
 	if r.Offset < p.next || p.stale {
 		return nil
 	}

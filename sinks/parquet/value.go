@@ -11,6 +11,7 @@ import (
 
 	pq "github.com/parquet-go/parquet-go"
 
+	"tailwater/internal/jsontext"
 	"tailwater/stream/codec"
 )
 
@@ -84,7 +85,10 @@ func (c *converter) plain(raw []byte) string {
 // escaped reports whether the inside of a JSON string is not its own text:
 // escapes are replaced, and so is what is not UTF-8, for one such value would
 // make a file unreadable to others.
-func escaped(inner []byte) bool { return bytes.IndexByte(inner, '\\') >= 0 || !utf8.Valid(inner) }
+func escaped(inner []byte) bool {
+	n := jsontext.Clean(inner)
+	return n < len(inner) && (bytes.IndexByte(inner[n:], '\\') >= 0 || !utf8.Valid(inner[n:]))
+}
 
 func misfit(err error) error { return misfitUnless(err == nil) }
 

@@ -275,9 +275,14 @@ func TestWorker_StopsAtAGapInTheLog(t *testing.T) {
 	w.n[0]++ // a record that never came
 	f.log.append(w.event(0, day, row0(1)))
 	wk := NewWorker(f.options())
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	_ = wk.Run(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- wk.Run(ctx) }()
+	for tick := time.NewTicker(time.Millisecond); wk.Status().Err == nil && ctx.Err() == nil; <-tick.C {
+	}
+	cancel()
+	<-ended
 	var gap *stream.GapError
 	if err := wk.Status().Err; !errors.As(err, &gap) || gap.Shard != "00" {
 		t.Errorf("status error = %v, want a gap that names shard 00", err)
