@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // query takes a statement. Its text decides only whether a transaction begins
@@ -165,25 +166,57 @@ func (m *machine) tolerated(database, table string, stop error) error {
 	return stop
 }
 
-// judgeUnclassified stops at text that cannot be placed, unless the server
-// says that it concerns no followed database.
+// judgeUnclassified stops at text that cannot be placed, unless it concerns no
+// followed database: the server says so, or the session's is another and no
+// other is named.
 func (m *machine) judgeUnclassified(q *query) error {
-	databases := q.updated
-	if !q.known || len(databases) == 0 {
-		databases = []string{string(q.database)}
-	}
-	for _, name := range databases {
-		if m.lowerNames {
-			name = strings.ToLower(name)
+	names := q.updated
+	if !q.known || len(names) == 0 {
+		if q.mode.unsafeCharset {
+			return m.unclassified(q, string(q.database))
 		}
-		if name == "" || m.o.FollowsDatabase(name) {
-			stop := m.stop(m.behind(), "a statement in database %q cannot be classified (it begins with %q)", name, firstWord(q.text))
-			if err := m.tolerated(name, "", stop); err != nil {
+		names = append([]string{string(q.database)}, namesIn(q.text)...)
+	}
+	for _, name := range names {
+		if m.mayConcern(name) {
+			if err := m.tolerated(name, "", m.unclassified(q, name)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// mayConcern reports whether a statement about a database may be about a followed
+// table.
+func (m *machine) mayConcern(database string) bool {
+	if m.lowerNames {
+		database = strings.ToLower(database)
+	}
+	return database == "" || m.o.FollowsDatabase(database)
+}
+
+// unclassified is the error of text that cannot be placed. Of the text it tells
+// the first word only.
+func (m *machine) unclassified(q *query, database string) error {
+	return m.stop(m.behind(), "a statement in database %q cannot be classified (it begins with %q)", database, firstWord(q.text))
+}
+
+// namesIn returns everything in a text that may be the name of a database,
+// wherever it stands: words, and what is between two quotes. It is read without
+// a grammar, for it is not known which one holds.
+func namesIn(text []byte) []string {
+	names := strings.FieldsFunc(string(text), func(r rune) bool { return r < utf8.RuneSelf && !wordByte(byte(r)) })
+	for _, quote := range []string{"`", `"`} {
+		const doubled = "\x00"
+		parts := strings.Split(strings.ReplaceAll(string(text), quote+quote, doubled), quote)
+		for _, part := range parts[1:] {
+			if part != "" {
+				names = append(names, strings.ReplaceAll(part, doubled, quote))
+			}
+		}
+	}
+	return names
 }
 
 // firstWord returns the first word of a statement, never more: the rest may
