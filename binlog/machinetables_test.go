@@ -142,6 +142,8 @@ var swaps = []struct{ text, want string }{
 	{"RENAME TABLE `d`.`t` TO `d`.`_t_old`, `d`.`_t_new` TO `d`.`t`", ""},
 	{"RENAME TABLE `d`.`t` TO `d`.`__t_old`, `d`.`__t_new` TO `d`.`t`", ""},
 	{"RENAME TABLE d.t TO d._t_old, d._t_new TO d.t, d.u TO d.w", "t d.u#5 rename to d.w|t d.w#6 rename from d.u"},
+	// gh-ost takes a change back: it has brought the old table up to date.
+	{"rename /* gh-ost */ table `d`.`t` to `d`.`_t_rev_del`, `d`.`_t_del` to `d`.`t`", ""},
 	// The copy goes away again, or is another table's.
 	{"RENAME TABLE d.t TO d._t_new, d._t_old TO d.t", "t d.t#1 rename to d._t_new|t d.t#4 rename from d._t_old"},
 	{"RENAME TABLE d.t TO d._u_old, d._u_new TO d.t", "t d.t#1 rename to d._u_old|t d.t#4 rename from d._u_new"},

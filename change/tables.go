@@ -52,7 +52,7 @@ type TableChange struct {
 
 // shadow matches the tables that gh-ost and pt-online-schema-change fill beside
 // the real one, and those that a server makes for itself while it alters one.
-var shadow = regexp.MustCompile(`(?s)^(?:[_~].*_(gho|ghc|del|new|old)|#sql.*)$`)
+var shadow = regexp.MustCompile(`(?s)^(?:[_~].*_(gho|ghc|ghk|del|new|old)|#sql.*)$`)
 
 // IsShadow reports whether a table is, by its name, one that an online schema
 // change made beside the real one. Its rows are copies.
@@ -60,9 +60,12 @@ func IsShadow(table string) bool { return shadow.MatchString(table) }
 
 // IsSwap reports whether the two renames of one statement, table to away and in
 // to table, are how an online schema change puts its copy in place of the table:
-// the rows go on under their name. All three are in one database.
+// the rows go on under their name. All three are in one database. It is one too
+// when gh-ost takes a change back, with the old table that it has brought up to
+// date; any other rename of an old table to its former name loses rows.
 func IsSwap(table, away, in string) bool {
-	return shadowOf(table, away, "_del", "_old") && shadowOf(table, in, "_gho", "_new")
+	return shadowOf(table, away, "_del", "_old") && shadowOf(table, in, "_gho", "_new") ||
+		shadowOf(table, away, "_rev_del") && shadowOf(table, in, "_del")
 }
 
 // longestName is the longest name of a table, in characters: a tool cuts the

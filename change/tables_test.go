@@ -22,6 +22,13 @@ func TestIsSwap_KnowsTheNamesThatToolsGive(t *testing.T) {
 		{long, "_" + long[:59] + "_del", "_" + long[:59] + "_gho", true},
 		{long, "_" + long[:44] + "_20261120101010_del", "_" + long[:59] + "_gho", true},
 		{long, "_" + long[:40] + "_del", "_" + long[:59] + "_gho", false},
+		// gh-ost takes a change back.
+		{"orders", "_orders_rev_del", "_orders_del", true},
+		{"orders", "_orders_20261120101010_rev_del", "_orders_20261120090000_del", true},
+		{long, "_" + long[:55] + "_rev_del", "_" + long[:59] + "_del", true},
+		{"orders", "_orders_del", "_orders_rev_del", false},
+		{"orders", "_items_rev_del", "_orders_del", false},
+		{"orders", "_orders_rev_del", "_orders_old", false},
 
 		{"orders", "_orders_new", "_orders_old", false},
 		{"orders", "_orders_gho", "_orders_del", false},

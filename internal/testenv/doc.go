@@ -1,6 +1,6 @@
 // Package testenv starts the real servers that tests talk to: MySQL, MariaDB,
 // Redis, S3 and Apache Kafka by the scripts of deploy/dev, and the command lines
-// of DuckDB and kcat. Only tests import it.
+// of DuckDB, kcat, gh-ost and pt-online-schema-change. Only tests import it.
 //
 // Every server that a test starts is its own: it listens on a free port of
 // 127.0.0.1, has its data in a temporary folder, starts in about a second (Kafka

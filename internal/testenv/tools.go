@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -59,6 +60,18 @@ func Kcat(t testing.TB, args ...string) []byte {
 		t.Fatalf("run kcat %q: %v\n%s", args, err, lastLines(stderr.String(), 10))
 	}
 	return stdout.Bytes()
+}
+
+// SchemaChange returns a command, not yet started, of a tool that changes the
+// schema of a table while it is in use: gh-ost or pt-online-schema-change. It
+// takes the server as the tool's own arguments say, and ends with the test's
+// process, however that dies.
+func SchemaChange(t testing.TB, tool string, args ...string) *exec.Cmd {
+	t.Helper()
+	script(t, "osc-tools", "--get")
+	cmd := exec.Command(filepath.Join(Root(t), "deploy", "dev", "osc-tools"), append([]string{tool}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
 }
 
 // FlinkRead reads values, one a line and an empty line for null, with a JSON

@@ -49,7 +49,7 @@ func TestHazard_A57_ShadowTablesOfOnlineSchemaChangesNeverMatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	for table, want := range map[string]int{
-		"_orders_gho": 0, "_orders_ghc": 0, "_orders_del": 0, "_orders_20261120101010_del": 0, "_orders_new": 0, "_orders_old": 0,
+		"_orders_gho": 0, "_orders_ghc": 0, "_orders_ghk": 0, "_orders_del": 0, "_orders_20261120101010_del": 0, "_orders_rev_del": 0, "_orders_new": 0, "_orders_old": 0,
 		"__orders_new": 0, "~orders_gho": 0, "~orders_ghc": 0, "~orders_del": 0,
 		"orders": 1, "orders_new": 1, "orders_old": 1, "_orders": 1, "_orders_newer": 1, "_new": 1, "orders_gho": 1,
 	} {

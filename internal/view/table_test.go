@@ -44,7 +44,7 @@ func TestHazard_A57_ShadowsAreInNoViewWhateverItsPattern(t *testing.T) {
 		t.Fatal(err)
 	}
 	for table, want := range map[string]int{
-		"_orders_gho": 0, "_orders_ghc": 0, "_orders_del": 0, "_orders_new": 0, "_orders_old": 0, "__orders_new": 0, "~orders_gho": 0,
+		"_orders_gho": 0, "_orders_ghc": 0, "_orders_ghk": 0, "_orders_del": 0, "_orders_new": 0, "_orders_old": 0, "__orders_new": 0, "~orders_gho": 0,
 		"#sql-1a2b_3c": 0, "#sql2-1a2b-3c": 0, "#sql-alter-1-2": 0,
 		"orders": 1, "orders_new": 1, "_orders": 1, "sql": 1, "x#sql": 1,
 	} {
