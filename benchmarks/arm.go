@@ -22,8 +22,9 @@ type bench struct {
 	fresh bool
 	// procs is GOMAXPROCS of the arms, 0 for the machine's.
 	procs int
-	// served says that the arms read from a server, which runs in the parent.
-	served bool
+	// serve starts what the arms need a server for, in the parent, so that it is
+	// not counted; nil where they need none.
+	serve  func(r *recording) (*service, error)
 	groups func() []*group
 	// fixtures are the letters of those that it runs over, onRequest of those
 	// that it also can.
@@ -54,9 +55,11 @@ type arm struct {
 
 // job is what a process that runs an arm is told for each lap.
 type job struct {
-	// Path is the recording, Addr the server that serves it where one does.
-	Path string `json:"path"`
-	Addr string `json:"addr,omitempty"`
+	// Path is the recording, Addr the server that the parent runs where it does,
+	// Parts are those that have a part of the recording each.
+	Path  string   `json:"path"`
+	Addr  string   `json:"addr,omitempty"`
+	Parts []string `json:"parts,omitempty"`
 	// Rows are the row changes of the recording, Count what a pass must count.
 	Rows  int64 `json:"rows"`
 	Count int64 `json:"count"`
@@ -154,8 +157,8 @@ func (a *arm) lap(ctx context.Context, j *job) (*lap, error) {
 		runtime.GC()
 	}
 	t.start()
-	passes := int64(0)
-	for first := true; first || !j.Check && !j.Fresh && time.Since(t.began) < j.MinLap; first = false {
+	passes, began := int64(0), time.Now()
+	for first := true; first || !j.Check && !j.Fresh && time.Since(began) < j.MinLap; first = false {
 		if err := a.run(ctx, j, t); err != nil {
 			return nil, fmt.Errorf("%s: %w", a.name, err)
 		}
@@ -172,7 +175,8 @@ func (a *arm) lap(ctx context.Context, j *job) (*lap, error) {
 	return &t.lap, nil
 }
 
-// start begins to count.
+// start begins to count; an arm that has something to prepare, which is none of
+// its work, calls it again behind that.
 func (t *tally) start() {
 	t.began = time.Now()
 	if !t.job.Fresh {

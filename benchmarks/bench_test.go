@@ -111,6 +111,12 @@ func TestHarness_ArmsOfAGroupMakeTheSameOutput(t *testing.T) {
 		checkLines(t, decodeBench, fixture, slices.DeleteFunc(slices.Clone(lines), func(l map[string]any) bool { return l["fixture"] != fixture }))
 	}
 	checkLines(t, pipelineBench, "a", harness(t, "pipeline", "-fixture", "a", "-cache", cache))
+	for _, b := range []*bench{twelveBench, kafkaBench} {
+		lines := harness(t, b.name, "-fixture", "ab", "-cache", cache)
+		for _, fixture := range []string{"a", "b"} {
+			checkLines(t, b, fixture, slices.DeleteFunc(slices.Clone(lines), func(l map[string]any) bool { return l["fixture"] != fixture }))
+		}
+	}
 }
 
 func TestHarness_DemoPrintsBestAndMedian(t *testing.T) {
@@ -151,7 +157,7 @@ func TestList_NamesEveryArmAndFixture(t *testing.T) {
 	if code := run(t.Context(), []string{"list"}, nil, &out, io.Discard); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
-	for _, want := range []string{"fixture a:", "fixture b:", "fixture c:", "fixture d:", "fixture e:", "fixture f:", "fixture g:", "ceiling  transport", "go-mysql-canal", "go-mysql-kafka-parquet-go"} {
+	for _, want := range []string{"fixture a:", "fixture b:", "fixture c:", "fixture d:", "fixture e:", "fixture f:", "fixture g:", "ceiling  transport", "go-mysql-canal", "go-mysql-kafka-parquet-go", "subject  twelve", "franz-go "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("list lacks %q:\n%s", want, out.String())
 		}

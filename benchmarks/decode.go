@@ -85,9 +85,14 @@ type planned struct {
 
 var _ binlog.Handler = (*planned)(nil)
 
+// ordersView is the view of every arm.
+func ordersView() view.Definition {
+	return view.Definition{Name: ordersName, Source: "shop", Database: database, Table: table}
+}
+
 func replayView(ctx context.Context, j *job, t *tally) error {
 	p := &planned{tally: t, plans: make(map[*change.Table]*view.Plan)}
-	p.definition = view.Definition{Name: "orders", Source: "shop", Database: database, Table: table}
+	p.definition = ordersView()
 	p.emit = func(e view.Event) error { return t.event(e.Value) }
 	return replay(ctx, j, binlog.Options{Shard: shardID}, p)
 }

@@ -5,6 +5,8 @@
 //	go run ./benchmarks record [-quick]
 //	go run ./benchmarks decode [-quick] [-fixture a] [-o json]
 //	go run ./benchmarks pipeline [-quick] [-fixture a] [-o json]
+//	go run ./benchmarks twelve [-quick] [-o json]
+//	go run ./benchmarks kafka [-quick] [-fixture a] [-o json]
 //	go run ./benchmarks demo [-o json]
 //
 // # Method
@@ -77,6 +79,8 @@ func commands() []command {
 		{"record", "record the fixtures from a real MySQL server, where the cache has none", record},
 		{"decode", "binlog bytes to flat JSON events, in memory", decodeBench.run},
 		{"pipeline", "a server's binlog to the stream, the windows, the lake: whole processes", pipelineBench.run},
+		{"twelve", "twelve servers' binlogs against one with all the rows: whole processes", twelveBench.run},
+		{"kafka", "a shard's session on Kafka against the client library alone", kafkaBench.run},
 		{"demo", "tailwater demo, three times: lag, memory", demoBench},
 	}
 }
@@ -142,7 +146,7 @@ func usage(w io.Writer, all []command) {
 }
 
 // benches are the measurements that have arms.
-func benches() []*bench { return []*bench{decodeBench, pipelineBench} }
+func benches() []*bench { return []*bench{decodeBench, pipelineBench, twelveBench, kafkaBench} }
 
 func list(_ context.Context, s *settings) error {
 	for _, f := range fixtures() {

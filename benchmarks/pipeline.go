@@ -21,19 +21,19 @@ import (
 // pipelineBench is a server's binlog to where it goes, the whole process.
 var pipelineBench = &bench{
 	name: "pipeline", what: "a server's binlog over loopback to its destination, CPU of the whole process from its start",
-	fresh: true, served: true, fixtures: "ab", rows: map[string]int{"a": 200_000},
+	fresh: true, serve: serveRecording, fixtures: "ab", rows: map[string]int{"a": 200_000},
 	groups: func() []*group {
 		return []*group{
 			{name: "stream", arms: []*arm{
-				{name: "tailwater", what: "the program: reader, view, embedded stream, synced", run: tailwaterTo("")},
+				{name: "tailwater", what: "the program: reader, view, embedded stream, synced", run: tailwater{}.run},
 				{name: "go-mysql-kafka", what: "go-mysql, map, encoding/json, franz-go with its defaults into kfake on disk, never synced", run: rival{}.run},
 			}},
 			{name: "windows", arms: []*arm{
-				{name: "tailwater", what: "the same, and two metrics in the embedded Redis", run: tailwaterTo("windows")},
+				{name: "tailwater", what: "the same, and two metrics in the embedded Redis", run: tailwater{to: "windows"}.run},
 				{name: "go-mysql-kafka-map-redis", what: "the same, consumed, encoding/json, a Go map for each metric, HSETs in pipelines", run: rival{windows: true}.run},
 			}},
 			{name: "lake", arms: []*arm{
-				{name: "tailwater", what: "the same as stream, and zstd Parquet files with manifests", run: tailwaterTo("lake")},
+				{name: "tailwater", what: "the same as stream, and zstd Parquet files with manifests", run: tailwater{to: "lake"}.run},
 				{name: "go-mysql-kafka-parquet-go", what: "the same, consumed, encoding/json, parquet-go's GenericWriter with zstd, one file", run: rival{lake: true}.run},
 			}},
 		}
@@ -52,10 +52,14 @@ const (
 	metricGMV     = "gmv"
 )
 
-// configText is the configuration of the arm: nothing is tuned.
-func configText(addr, dir, to string) string {
-	host, port, _ := net.SplitHostPort(addr)
-	var b strings.Builder
+// configText is the configuration of the arm, with a shard for each address:
+// nothing is tuned.
+func configText(addrs []string, dir, to string) string {
+	var b, shards strings.Builder
+	for i, addr := range addrs {
+		host, port, _ := net.SplitHostPort(addr)
+		fmt.Fprintf(&shards, "        - { name: \"%02d\", host: %s, port: %s, user: %q, password: %q }\n", i, host, port, user, password)
+	}
 	fmt.Fprintf(&b, `version: 1
 name: bench
 state: { dir: %[1]q }
@@ -66,15 +70,14 @@ sources:
     connect: { tls: disable }
     shards:
       list:
-        - { name: %[2]q, host: %[3]s, port: %[4]s, user: %[5]q, password: %[6]q }
-tables:
-  orders: { from: { source: shop, schema: %[7]s, table: %[8]s }, key: [id] }
+%[2]stables:
+  orders: { from: { source: shop, schema: %[3]s, table: %[4]s }, key: [id] }
 views:
   orders: { from: orders }
-stream: { type: embedded, partitions: %[9]d }
+stream: { type: embedded, partitions: %[5]d }
 http: { listen: 127.0.0.1:0 }
 limits: { memory: 512MiB }
-`, filepath.Join(dir, "state"), shardID, host, port, user, password, database, table, partitions)
+`, filepath.Join(dir, "state"), shards.String(), database, table, partitions)
 	switch to {
 	case "windows":
 		fmt.Fprintf(&b, `windows:
@@ -89,44 +92,55 @@ limits: { memory: 512MiB }
 	return b.String()
 }
 
-// tailwaterTo returns an arm that runs the pipeline until all of the recording
-// is where it goes and drained.
-func tailwaterTo(to string) func(context.Context, *job, *tally) error {
-	return func(ctx context.Context, j *job, t *tally) error {
-		dir, err := os.MkdirTemp("", "tw-bench-")
-		if err != nil {
-			return err
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		path := filepath.Join(dir, "tailwater.yaml")
-		if err := os.WriteFile(path, []byte(configText(j.Addr, dir, to)), 0o600); err != nil {
-			return err
-		}
-		cfg, findings := config.Load(path, os.LookupEnv)
-		if cfg == nil {
-			return fmt.Errorf("the configuration has errors:\n%s", findings)
-		}
-		p, err := pipeline.Open(ctx, pipeline.Options{Config: cfg.Resolved(), Logger: slog.New(slog.DiscardHandler), PortFallback: true})
-		if err != nil {
-			return err
-		}
-		err = runPipeline(ctx, p, j.Count)
-		t.stop()
-		if err == nil {
-			t.count = j.Count
-			t.bytes = int64(p.Snapshot().Shards[0].Bytes)
-			if j.Check {
-				err = readBack(ctx, p, to, filepath.Join(dir, "lake"), t)
-			}
-		}
-		return errors.Join(err, p.Close())
+// tailwater runs the pipeline until all of the recording is where it goes and
+// drained.
+type tailwater struct {
+	to string
+	// parts reads from the servers that have a part of the recording each.
+	parts bool
+}
+
+// run does the work once.
+func (a tailwater) run(ctx context.Context, j *job, t *tally) error {
+	dir, err := os.MkdirTemp("", "tw-bench-")
+	if err != nil {
+		return err
 	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	addrs := []string{j.Addr}
+	if a.parts {
+		addrs = j.Parts
+	}
+	path := filepath.Join(dir, "tailwater.yaml")
+	if err := os.WriteFile(path, []byte(configText(addrs, dir, a.to)), 0o600); err != nil {
+		return err
+	}
+	cfg, findings := config.Load(path, os.LookupEnv)
+	if cfg == nil {
+		return fmt.Errorf("the configuration has errors:\n%s", findings)
+	}
+	p, err := pipeline.Open(ctx, pipeline.Options{Config: cfg.Resolved(), Logger: slog.New(slog.DiscardHandler), PortFallback: true})
+	if err != nil {
+		return err
+	}
+	err = runPipeline(ctx, p, j.Count)
+	t.stop()
+	if err == nil {
+		t.count = j.Count
+		for _, s := range p.Snapshot().Shards {
+			t.bytes += int64(s.Bytes)
+		}
+		if j.Check {
+			err = readBack(ctx, p, a.to, filepath.Join(dir, "lake"), t)
+		}
+	}
+	return errors.Join(err, p.Close())
 }
 
 // lapTimeout bounds one run of a whole pipeline.
 const lapTimeout = 5 * time.Minute
 
-// runPipeline runs p until the shard has given count events, and drains it.
+// runPipeline runs p until its shards have given count events, and drains it.
 func runPipeline(ctx context.Context, p *pipeline.Pipeline, count int64) error {
 	hard, cancel := context.WithTimeout(ctx, lapTimeout)
 	defer cancel()
@@ -142,13 +156,16 @@ func runPipeline(ctx context.Context, p *pipeline.Pipeline, count int64) error {
 			return fmt.Errorf("the pipeline ended early: %w", err)
 		case <-tick.C:
 		}
-		s := p.Snapshot().Shards[0]
-		if s.Error != "" {
-			return fmt.Errorf("shard: %s", s.Error)
+		events := int64(0)
+		for _, s := range p.Snapshot().Shards {
+			if s.Error != "" {
+				return fmt.Errorf("shard %s: %s", s.Shard, s.Error)
+			}
+			events += int64(s.Events)
 		}
 		// A drain waits for the metrics of a view once they have begun, which
 		// the first events of a short run may be ahead of.
-		if int64(s.Events) < count || !begun(ctx, p) {
+		if events < count || !begun(ctx, p) {
 			continue
 		}
 		stop()
@@ -181,7 +198,7 @@ func readBack(ctx context.Context, p *pipeline.Pipeline, to, lake string, t *tal
 }
 
 func readStream(ctx context.Context, log stream.Log, t *tally) error {
-	topic := stream.TopicName("bench", "orders")
+	topic := stream.TopicName("bench", ordersName)
 	bounds, err := log.Bounds(ctx, topic)
 	if err != nil {
 		return err

@@ -52,7 +52,9 @@ func (o *Options) dial(ctx context.Context, readTimeout time.Duration) (*conn, e
 		}
 		return nil
 	}
-	c, err := client.ConnectWithDialer(ctx, network, address, o.User, o.Password, "", dialer, configure)
+	c, err := handshake(func() (*client.Conn, error) {
+		return client.ConnectWithDialer(ctx, network, address, o.User, o.Password, "", dialer, configure)
+	})
 	if alive := stop(); err == nil && !alive {
 		err = context.Cause(ctx)
 	}
@@ -67,6 +69,17 @@ func (o *Options) dial(ctx context.Context, readTimeout time.Duration) (*conn, e
 	}
 	raw.limit = readTimeout
 	return &conn{Conn: c, raw: raw}, nil
+}
+
+// handshake calls connect. The library trusts what a server says of itself, and
+// panics at an answer that is cut short or made of something else.
+func handshake(connect func() (*client.Conn, error)) (c *client.Conn, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			c, err = nil, fmt.Errorf("what answers there does not speak the protocol of MySQL (%v); look at host and port", v)
+		}
+	}()
+	return connect()
 }
 
 // explainLogin leaves of a server's refusal what the server said, and adds what

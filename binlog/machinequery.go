@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // query takes a statement. Its text decides only whether a transaction begins
@@ -133,8 +134,13 @@ func (m *machine) judge(q *query, s *statement) error {
 		return nil
 	case removes:
 		for _, t := range s.tables {
-			if database, table := m.names(q, t); m.o.Filter(database, table) {
-				return m.stop(m.behind(), "%s of %s.%s, which is followed: rows left it without row events, and what is left cannot be said", s.verb, database, table)
+			database, table := m.names(q, t)
+			if !m.o.Filter(database, table) {
+				continue
+			}
+			stop := m.stop(m.behind(), "%s of %s.%s, which is followed: rows left it without row events, and what is left cannot be said", s.verb, database, table)
+			if err := m.tolerated(database, table, stop); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -145,22 +151,72 @@ func (m *machine) judge(q *query, s *statement) error {
 	return m.judgeUnclassified(q)
 }
 
-// judgeUnclassified stops at text that cannot be placed, unless the server
-// says that it concerns no followed database.
-func (m *machine) judgeUnclassified(q *query) error {
-	databases := q.updated
-	if !q.known || len(databases) == 0 {
-		databases = []string{string(q.database)}
+// tolerated returns what is left of an error that stops the shard at a statement.
+func (m *machine) tolerated(database, table string, stop error) error {
+	if m.o.Tolerate == nil || database == "" {
+		return stop
 	}
-	for _, name := range databases {
-		if m.lowerNames {
-			name = strings.ToLower(name)
+	ok, err := m.o.Tolerate(m.tx.ID, database, table, stop)
+	if err != nil {
+		return handed(err)
+	}
+	if ok {
+		return nil
+	}
+	return stop
+}
+
+// judgeUnclassified stops at text that cannot be placed, unless it concerns no
+// followed database: the server says so, or the session's is another and no
+// other is named.
+func (m *machine) judgeUnclassified(q *query) error {
+	names := q.updated
+	if !q.known || len(names) == 0 {
+		if q.mode.unsafeCharset {
+			return m.unclassified(q, string(q.database))
 		}
-		if name == "" || m.o.FollowsDatabase(name) {
-			return m.stop(m.behind(), "a statement in database %q cannot be classified (it begins with %q)", name, firstWord(q.text))
+		names = append([]string{string(q.database)}, namesIn(q.text)...)
+	}
+	for _, name := range names {
+		if m.mayConcern(name) {
+			if err := m.tolerated(name, "", m.unclassified(q, name)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// mayConcern reports whether a statement about a database may be about a followed
+// table.
+func (m *machine) mayConcern(database string) bool {
+	if m.lowerNames {
+		database = strings.ToLower(database)
+	}
+	return database == "" || m.o.FollowsDatabase(database)
+}
+
+// unclassified is the error of text that cannot be placed. Of the text it tells
+// the first word only.
+func (m *machine) unclassified(q *query, database string) error {
+	return m.stop(m.behind(), "a statement in database %q cannot be classified (it begins with %q)", database, firstWord(q.text))
+}
+
+// namesIn returns everything in a text that may be the name of a database,
+// wherever it stands: words, and what is between two quotes. It is read without
+// a grammar, for it is not known which one holds.
+func namesIn(text []byte) []string {
+	names := strings.FieldsFunc(string(text), func(r rune) bool { return r < utf8.RuneSelf && !wordByte(byte(r)) })
+	for _, quote := range []string{"`", `"`} {
+		const doubled = "\x00"
+		parts := strings.Split(strings.ReplaceAll(string(text), quote+quote, doubled), quote)
+		for _, part := range parts[1:] {
+			if part != "" {
+				names = append(names, strings.ReplaceAll(part, doubled, quote))
+			}
+		}
+	}
+	return names
 }
 
 // firstWord returns the first word of a statement, never more: the rest may

@@ -25,7 +25,11 @@ func (m *machine) changeTables(q *query, s *statement) error {
 			continue
 		}
 		if q.code != 0 && !(s.verb == verbDrop && q.code == noSuchTable) {
-			return m.stop(m.behind(), "%s of %s, which is followed, ended with error %d: how much of it was done is not in the binlog", s.verb, t.Table, q.code)
+			stop := m.stop(m.behind(), "%s of %s, which is followed, ended with error %d: how much of it was done is not in the binlog", s.verb, t.Table, q.code)
+			if err := m.tolerated(t.Table.Database, t.Table.Name, stop); err != nil {
+				return err
+			}
+			continue
 		}
 		if swapped[t.Table] {
 			continue

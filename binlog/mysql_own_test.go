@@ -149,6 +149,7 @@ func TestHazard_A12_A13_A88_FailOver(t *testing.T) {
 	f = follow(t, source, nil, by(ByFile))
 	f.await("2 rows", func(j *journal) bool { return len(j.rows) == 2 })
 	file, _ := f.stop()
+	replica.Follow(t, source)
 	replica.Promote(t)
 	// The replica tells the same commit times.
 	f = follow(t, replica, nil, by(ByGTID))

@@ -98,6 +98,12 @@ type Options struct {
 	// the server's own for followed, which stops the shard, or tells of a dropped
 	// database, rather too often than too rarely.
 	FollowsDatabase func(database string) bool
+	// Tolerate, when set, is asked where a statement stops the shard because it
+	// cannot be said what it did to a followed table, or to a database when table
+	// is empty. Who answers true takes over to tell what
+	// befell the table, and the shard goes on; an error stops it. It is called
+	// again when the transaction is read again.
+	Tolerate func(transaction, database, table string, stop error) (bool, error)
 	// Accepted lists the transactions, by GTID or file:pos of their start,
 	// whose statement would stop the shard (ENGINE=BLACKHOLE, for one) and that a
 	// person has decided to pass over. What such a transaction does to tables as a

@@ -62,7 +62,8 @@ func (r *Reader) PreflightFrom(ctx context.Context, position []byte) error {
 
 // End asks the server for the position at the end of its binlog, where a Run
 // with the start "latest" would begin. It makes one connection of its own.
-func (r *Reader) End(ctx context.Context) ([]byte, error) {
+func (r *Reader) End(ctx context.Context) (position []byte, err error) {
+	defer r.caught(&err)
 	c, err := r.o.dial(ctx, r.o.ConnectTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("shard %s: %w", r.o.Shard, err)
@@ -80,7 +81,8 @@ func (r *Reader) End(ctx context.Context) ([]byte, error) {
 }
 
 // preflight collects the findings; resume checks the position.
-func (r *Reader) preflight(ctx context.Context, resume func(*server) error) error {
+func (r *Reader) preflight(ctx context.Context, resume func(*server) error) (err error) {
+	defer r.caught(&err)
 	c, err := r.o.dial(ctx, r.o.ConnectTimeout)
 	if err != nil {
 		return fmt.Errorf("shard %s: %w", r.o.Shard, err)

@@ -1,14 +1,21 @@
 package binlog
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"unicode/utf8"
+)
 
 // query is the body of a QUERY event: a statement as text.
 type query struct {
 	// database is the session's default one, empty for none. It and text are
-	// parts of the event.
+	// parts of the event, but for a text that had to be converted to UTF-8.
 	database []byte
 	text     []byte
 	mode     lexMode
+	// client is the collation of the session's character_set_client, in which the
+	// server logs the text; 0 where it does not say.
+	client uint64
 	// code is the error that the statement ended with; 0 is none.
 	code uint16
 	// updated are the databases that the statement changes, where the server
@@ -57,7 +64,27 @@ func parseQuery(body []byte) (query, error) {
 	}
 	q.text = f.b
 	q.readStatus(&status)
+	q.toUTF8()
 	return q, nil
+}
+
+// toUTF8 converts the text, because a table is found by a name in UTF-8. What
+// cannot be converted is left, and marked as text that nobody can cut.
+func (q *query) toUTF8() {
+	charset := collationCharset(q.client)
+	if q.client == 0 || charset == "binary" || !slices.ContainsFunc(q.text, func(c byte) bool { return c >= utf8.RuneSelf }) {
+		return
+	}
+	decode, known := charsetDecoder(charset)
+	if known && decode == nil {
+		return
+	}
+	q.mode.unsafeCharset = true
+	if known {
+		if text, ok := decodeString(decode, q.text); ok {
+			q.text, q.mode.unsafeCharset = []byte(text), false
+		}
+	}
 }
 
 // readStatus walks the status variables as far as they are known.
@@ -70,9 +97,9 @@ func (q *query) readStatus(f *fields) {
 			q.mode.ansiQuotes = mode&modeANSIQuotes != 0
 			q.mode.noBackslash = mode&modeNoBackslashEscapes != 0
 		case statusCharset:
-			client := f.uint(2)
+			q.client = f.uint(2)
 			f.take(4)
-			q.mode.unsafeCharset = unsafeCharset(client)
+			q.mode.unsafeCharset = unsafeCharset(q.client)
 		case 2: // catalog, with a NUL
 			f.take(f.uint(1) + 1)
 		case 5, 6: // time zone, catalog

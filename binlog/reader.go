@@ -47,14 +47,8 @@ func New(o Options) (*Reader, error) {
 //
 // A panic of the library, the parser or the handler becomes a *PanicError.
 func (r *Reader) Run(ctx context.Context, position []byte, h Handler) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			stack := debug.Stack()
-			r.o.Logger.Error("reader panicked", "shard", r.o.Shard, "panic", fmt.Sprint(v), "stack", string(stack))
-			err = fmt.Errorf("shard %s: %w", r.o.Shard, &PanicError{Value: v, Stack: stack})
-		}
-		r.set(func(s *Status) { s.Connected = false })
-	}()
+	defer r.set(func(s *Status) { s.Connected = false })
+	defer r.caught(&err)
 	err = r.follow(ctx, position, h)
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
@@ -65,6 +59,15 @@ func (r *Reader) Run(ctx context.Context, position []byte, h Handler) (err error
 		return err
 	}
 	return fmt.Errorf("shard %s: %w", r.o.Shard, err)
+}
+
+// caught makes a panic of the deferring call an error in err.
+func (r *Reader) caught(err *error) {
+	if v := recover(); v != nil {
+		stack := debug.Stack()
+		r.o.Logger.Error("reader panicked", "shard", r.o.Shard, "panic", fmt.Sprint(v), "stack", string(stack))
+		*err = fmt.Errorf("shard %s: %w", r.o.Shard, &PanicError{Value: v, Stack: stack})
+	}
 }
 
 // follow is Run without the care for its errors.

@@ -123,10 +123,39 @@ func classifyTokens(l *lexer) statement {
 		if l.accept("PASSWORD", "DEFAULT") {
 			return statement{kind: harmless}
 		}
+		if l.accept("STATEMENT") {
+			return l.setStatement()
+		}
 	case first.is("GRANT", "REVOKE", "FLUSH", "ANALYZE", "OPTIMIZE", "REPAIR", "CHECK", "INSTALL", "UNINSTALL"):
 		return statement{kind: harmless}
 	}
 	return statement{}
+}
+
+// setStatement reads what follows MariaDB's SET STATEMENT: variables, then FOR
+// and the statement that they hold for. With sql_mode among them it is not known
+// what the rest means.
+func (l *lexer) setStatement() statement {
+	for depth := 0; ; {
+		t := l.next()
+		switch {
+		case t.kind == tokenEnd, t.kind == tokenQuoted, t.is("SQL_MODE"):
+			return statement{}
+		case t.mark('('):
+			depth++
+		case t.mark(')'):
+			depth--
+		case depth == 0 && t.is("FOR"):
+			if l.peek().is("SET") {
+				return statement{}
+			}
+			switch s := classifyTokens(l); s.kind {
+			case harmless, changesTables, removes, changesRows:
+				return s
+			}
+			return statement{}
+		}
+	}
 }
 
 // upper is strings.ToUpper for ASCII keywords.

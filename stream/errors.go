@@ -22,6 +22,9 @@ var (
 	// ErrUnknownTopic says that the log has no such topic, or the topic no
 	// such partition.
 	ErrUnknownTopic = errors.New("no such topic or partition")
+	// ErrTopicRefused says that the log will never make a topic of that name:
+	// another that is there differs in . and _ only, or a policy forbids it.
+	ErrTopicRefused = errors.New("the topic is refused")
 )
 
 // RecordTooLargeError says that one record exceeds the topic's bound. Nothing

@@ -136,7 +136,8 @@ type Recovered struct {
 type ShardOptions struct {
 	// Source and Shard name the shard; Shard alone is unique in a pipeline.
 	Source, Shard string
-	// Topics are all topics the shard may write to. Each is fenced.
+	// Topics are all topics the shard may write to. Each is fenced. A session
+	// without any stores positions only.
 	Topics []string
 }
 

@@ -116,6 +116,14 @@ func showStatus(w io.Writer, s *status.Snapshot, asJSON bool) error {
 		sh := &s.Shards[i]
 		fmt.Fprintf(t, "%s/%s\t%s\t%.1fs\t%d\t%d\t%s\t%s\n", sh.Source, sh.Shard, sh.State, sh.LagSeconds, sh.Rows, sh.Events, place(sh), ago(s.Time, sh.LastSaved))
 	}
+	if len(s.Captures) > 0 {
+		fmt.Fprintln(t, "\nCAPTURED TABLE\tTOPIC\tPARTITIONS\tEVENTS\t")
+	}
+	for _, v := range s.Views {
+		if v.Captured {
+			fmt.Fprintf(t, "%s\t%s\t%d\t%d\t\n", v.View, v.Topic, v.Partitions, v.Events)
+		}
+	}
 	if len(s.Metrics) > 0 {
 		fmt.Fprintln(t, "\nMETRIC\tVIEW\tWATERMARK\tCLOSED\tGROUPS\tLATE\t")
 	}
@@ -140,6 +148,11 @@ func showErrors(w io.Writer, s *status.Snapshot) error {
 	for i := range s.Shards {
 		if e := s.Shards[i].Error; e != "" {
 			lines = append(lines, fmt.Sprintf("shard %s is %s: %s", s.Shards[i].Shard, s.Shards[i].State, e))
+		}
+	}
+	for i := range s.Captures {
+		for _, m := range s.Captures[i].Marks {
+			lines = append(lines, markLine(&m))
 		}
 	}
 	for _, m := range s.Metrics {
@@ -175,6 +188,18 @@ func showErrors(w io.Writer, s *status.Snapshot) error {
 	}
 	_, err := fmt.Fprintf(w, "\n✗ %s\n", strings.Join(lines, "\n✗ "))
 	return err
+}
+
+// markLine says what befell a captured table, and the way out.
+func markLine(m *status.TableMark) string {
+	table := "table " + m.Schema + "." + m.Table
+	if m.Table == "" {
+		table = "schema " + m.Schema
+	}
+	if m.State == "stopped" {
+		return fmt.Sprintf("captured %s of shard %s is stopped since transaction %s, %d rows skipped in this process: %s; mend it, then resume it: docs/operations.md", table, m.Shard, m.Since, m.Skipped, m.Reason)
+	}
+	return fmt.Sprintf("captured %s of shard %s goes on, and differs perhaps since transaction %s: %s", table, m.Shard, m.Since, m.Reason)
 }
 
 func verdictGlyph(v status.Verdict) string {

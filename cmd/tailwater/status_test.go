@@ -29,6 +29,14 @@ func shopStatus(v status.Verdict) *fixedStatus {
 				File: "binlog.000007", Pos: 4711, LastSaved: now.Add(-700 * time.Millisecond)},
 			{Source: "orders", Shard: "01", State: status.Stopped, Rows: 7, Error: "TRUNCATE of shop_01.orders_1: its rows are gone"},
 		},
+		Views: []status.View{
+			{View: "orders", Topic: "tw.shop.orders", Partitions: 12, Events: 1300},
+			{View: "crm.notes", Topic: "tw.shop.crm.notes", Partitions: 1, Events: 9, Captured: true},
+		},
+		Captures: []status.Capture{{Source: "orders", Tables: 1, Stopped: 1, Skipped: 5, Marks: []status.TableMark{
+			{Shard: "00", Schema: "crm", Table: "bad", State: "stopped", Since: "u:17", Reason: "the column name _v", Skipped: 5},
+			{Shard: "00", Schema: "old", State: "noted", Since: "u:18", Reason: "DROP DATABASE old"},
+		}}},
 		Metrics: []status.Metric{
 			{Metric: "gmv", View: "orders", Closed: 3, Groups: 12, Late: 1, Negatives: 2, Watermark: now.Add(-time.Minute)},
 			{Metric: "refunds", View: "orders", Error: "no answer from Redis"},
@@ -69,6 +77,9 @@ SHARD      STATE      LAG   ROWS  EVENTS  POSITION            SAVED
 orders/00  streaming  0.2s  1200  1300    binlog.000007:4711  700ms ago
 orders/01  stopped    0.0s  7     0       -                   never
 
+CAPTURED TABLE  TOPIC              PARTITIONS  EVENTS
+crm.notes       tw.shop.crm.notes  1           9
+
 METRIC   VIEW    WATERMARK  CLOSED  GROUPS  LATE
 gmv      orders  10:09:10Z  3       12      1
 refunds  orders  unknown    0       0       0
@@ -77,6 +88,8 @@ LAKE TABLE  LAYOUT   ROWS  FILES  MIB  LAST COMMIT
 orders      default  1300  4      3.0  5s ago
 
 ✗ shard 01 is stopped: TRUNCATE of shop_01.orders_1: its rows are gone
+✗ captured table crm.bad of shard 00 is stopped since transaction u:17, 5 rows skipped in this process: the column name _v; mend it, then resume it: docs/operations.md
+✗ captured schema old of shard 00 goes on, and differs perhaps since transaction u:18: DROP DATABASE old
 ✗ metric gmv: 2 groups fell below zero rows: rows older than the stream, dated ahead of it, were changed or deleted
 ✗ metric refunds: no answer from Redis
 ✗ stream: the disk is full

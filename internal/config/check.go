@@ -16,7 +16,9 @@ func (l *loader) check(c *Config) {
 	if c.State.Dir != "" {
 		r.StateDir = l.doc.abs(c.State.Dir)
 	}
+	l.checkNamed(c)
 	r.Sources = l.checkSources(c)
+	l.checkCapture(c, r.Sources)
 	l.checkTables(c)
 	r.Views = l.checkViews(c)
 	columns := columnsOf(r.Views)

@@ -8,8 +8,8 @@ type Config struct {
 	Name      string             `key:"name" required:"true" pattern:"id" doc:"Name of the pipeline. It is part of every topic, so two pipelines never meet."`
 	State     State              `key:"state" required:"true" doc:"What the pipeline keeps on its own disk."`
 	Sources   map[string]*Source `key:"sources" required:"true" names:"id" doc:"Groups of MySQL or MariaDB servers, by name."`
-	Tables    map[string]*Table  `key:"tables" required:"true" names:"id" doc:"Logical tables, by name; many physical tables may feed one."`
-	Views     map[string]*View   `key:"views" required:"true" names:"id" doc:"Named flat projections of tables, by name; each is one topic and one lake table. A table that no view selects from is not read."`
+	Tables    map[string]*Table  `key:"tables" required:"captured" names:"id" doc:"Logical tables, by name; many physical tables may feed one."`
+	Views     map[string]*View   `key:"views" required:"captured" names:"id" doc:"Named flat projections of tables, by name; each is one topic and one lake table. A table that no view selects from is not read, unless its source captures it."`
 	Stream    Stream             `key:"stream" doc:"The log between the readers and everything that consumes."`
 	Windows   *Windows           `key:"windows" doc:"Metrics over windows of time. Without it no metric is computed."`
 	Lake      *Lake              `key:"lake" doc:"Parquet files of every view. Without it none is written."`

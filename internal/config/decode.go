@@ -41,6 +41,11 @@ func (l *loader) value(at string, f *field, n *yaml.Node, v reflect.Value) {
 		}
 	case reflect.Pointer:
 		p := reflect.New(v.Type().Elem())
+		if v.Type() == reflect.TypeFor[*Capture]() && n.Kind == yaml.ScalarNode {
+			l.doc.unknown[at] = true
+			l.on(at, n, "wrong-type", "%s takes keys and values, not a single value", last(at)).Suggestion = "write capture: { tables: all }"
+			return
+		}
 		if l.isKind(at, n, yaml.MappingNode, "keys and values") {
 			v.Set(p)
 			l.mapping(at, n, p.Elem())
@@ -220,7 +225,7 @@ func (l *loader) entries(at string, f *field, n *yaml.Node, v reflect.Value) {
 		// to it are not dangling too.
 		v.SetMapIndex(reflect.ValueOf(key.Value), elem)
 	}
-	if len(names) == 0 && f.required && len(n.Content) == 0 {
+	if len(names) == 0 && (f.required || f.filled) && len(n.Content) == 0 {
 		l.on(at, n, "empty-value", "%s is empty: it needs at least one entry", last(at))
 	}
 }

@@ -15,7 +15,7 @@ const docsHead = `# Configuration
 One YAML file says what a pipeline is. ` + "`tailwater lint`" + ` finds every mistake in it without a
 machine, a variable or a network; ` + "`tailwater config schema`" + ` prints its JSON schema (draft-07)
 for editors. Examples: [minimal](../examples/minimal.yaml), [shop](../examples/shop.yaml),
-[MariaDB](../examples/mariadb.yaml), [Kafka](../examples/kafka.yaml), [S3](../examples/s3.yaml).
+[MariaDB](../examples/mariadb.yaml), [Kafka](../examples/kafka.yaml), [capture](../examples/capture.yaml), [S3](../examples/s3.yaml).
 
 ## Rules
 
@@ -38,7 +38,10 @@ for editors. Examples: [minimal](../examples/minimal.yaml), [shop](../examples/s
   goes over a network without TLS.
 - An **expression** is CEL; NULL and decimals behave as in SQL. Quote it when YAML would read it as something else.
 - A relative path starts at the directory of the file.
-- A table that no view selects from is not read. There is no view but those under ` + "`views`" + `.
+- A table that no view selects from is not read. There is no view but those under ` + "`views`" + `,
+  unless a source has ` + "`capture`" + `: then each of its tables is a view as well, named ` + "`<schema>.<table>`" + `, for the stream only.
+  Metrics and the lake take the views that the file names, and one table may feed both.
+  [operations.md](operations.md#capture-every-table) says what becomes of a table that cannot be published.
 - Anchors and aliases may be used; merge keys (` + "`<<`" + `) and tags (` + "`!x`" + `) may not. A file has at most 1 MiB.
 `
 
@@ -130,6 +133,8 @@ func (f *field) defaultWords() string {
 	switch {
 	case f.required:
 		return "**required**"
+	case f.filled:
+		return "**required** without `capture`"
 	case f.inherit != "":
 		return "`" + f.inherit + "`"
 	case f.def != "":

@@ -43,6 +43,8 @@ type ResolvedSource struct {
 	ReadTimeout time.Duration
 	Retry       Retry
 	Shards      []Shard
+	// Capture is nil where only named tables are read.
+	Capture *ResolvedCapture `json:",omitempty"`
 }
 
 // Shard is one MySQL server.

@@ -17,6 +17,9 @@ type field struct {
 	pattern  string
 	names    string
 	required bool
+	// filled says that the key may be absent where a source captures its tables,
+	// and never empty.
+	filled   bool
 	enum     []string
 	later    []string
 	min, max string
@@ -83,6 +86,7 @@ func newField(sf reflect.StructField, key string, index []int) *field {
 		pattern:  sf.Tag.Get("pattern"),
 		names:    sf.Tag.Get("names"),
 		required: sf.Tag.Get("required") == "true",
+		filled:   sf.Tag.Get("required") == "captured",
 		enum:     split("enum"),
 		later:    split("later"),
 		typ:      sf.Type,

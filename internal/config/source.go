@@ -13,6 +13,7 @@ type Source struct {
 	Start     Start     `key:"start" default:"earliest" doc:"Where a shard begins that has no saved position: earliest, latest, gtid:<set> or file:<name>:<offset>. The set is <uuid>:1-100,… on MySQL and 0-101-100,… on MariaDB. earliest is refused where the server has purged binlogs."`
 	Heartbeat Heartbeat `key:"heartbeat" doc:"How a silent server is told from a dead one."`
 	Connect   Connect   `key:"connect" doc:"How connections are made."`
+	Capture   *Capture  `key:"capture" doc:"Makes a view of every table that is not named. Without it only tables under tables are read. One source of a file may have it."`
 }
 
 // Shards names the servers of a source in one of two ways.

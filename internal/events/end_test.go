@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tailwater/binlog"
 	"tailwater/binlog/primary"
 	"tailwater/internal/config"
 	"tailwater/internal/testenv"
@@ -211,6 +212,37 @@ func TestGlob(t *testing.T) {
 	} {
 		if got := glob(c.pattern, c.name); got != c.want {
 			t.Errorf("glob(%q, %q) is %v, want %v", c.pattern, c.name, got, c.want)
+		}
+	}
+}
+
+func TestInFlags_KeysBecomeFlagsAndSentencesStay(t *testing.T) {
+	for key, want := range map[string]string{
+		"start: latest leaves it out":                           "--start latest leaves it out",
+		"start: earliest, but":                                  "--start earliest, but",
+		"with position: file start: file:b.000001:4":            "with --position file --start file:b.000001:4",
+		"use position: gtid, or start: gtid:<set>":              "use --position gtid, or --start gtid:<set>",
+		"ends at 7, before the saved position: it lost its end": "ends at 7, before --start: it lost its end",
+		"the start: nothing of it":                              "the start: nothing of it",
+	} {
+		stop := &binlog.StopError{Reason: key, Hint: key}
+		preflight := &binlog.PreflightError{Findings: []binlog.Finding{{Got: key, Fix: key}}}
+		inFlags(stop)
+		inFlags(preflight)
+		if got := preflight.Findings[0]; stop.Reason != want || stop.Hint != want || got.Got != want || got.Fix != want {
+			t.Errorf("%q is said as %q and %q, want %q", key, stop.Reason, got.Got, want)
+		}
+	}
+}
+
+func TestInFlags_ExcludeIsNoWayOutOfWhatNamesNoTable(t *testing.T) {
+	for reason, want := range map[string]string{
+		"XA COMMIT of a transaction": "--accept u:1 goes on behind it",
+		"TRUNCATE of shop.orders":    "--accept u:1 goes on behind it, --exclude leaves a table out",
+	} {
+		stop := &binlog.StopError{Reason: reason, ID: "u:1", Hint: "if they may stay, accept transaction u:1; else rebuild"}
+		if inFlags(stop); stop.Hint != want {
+			t.Errorf("%s: %q, want %q", reason, stop.Hint, want)
 		}
 	}
 }

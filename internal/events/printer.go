@@ -28,7 +28,12 @@ type printer struct {
 	tx    *binlog.Transaction
 	// change is that of the row at hand; it is here to be allocated once.
 	change view.Change
-	buf    []byte
+	// gathered are the full pieces of the open transaction's lines, of held bytes,
+	// and buf the one at hand: a buffer that grows would take several times its
+	// size.
+	gathered [][]byte
+	held     int
+	buf      []byte
 	// last is where the last line of buf begins.
 	last   int
 	events uint64
@@ -102,6 +107,10 @@ func (p *printer) startText(gtid, file string, pos uint64) string {
 	return "gtid:" + gtid
 }
 
+// pieceSize is how many bytes of a transaction's lines lie in one buffer, but for
+// a line that is longer.
+const pieceSize = 1 << 20
+
 // Begin opens a transaction. Nothing of one that was left open is kept.
 func (p *printer) Begin(tx *binlog.Transaction) error {
 	if p.over != nil {
@@ -110,6 +119,8 @@ func (p *printer) Begin(tx *binlog.Transaction) error {
 	if p.until.before(tx) {
 		return errDone
 	}
+	clear(p.gathered)
+	p.gathered, p.held = p.gathered[:0], 0
 	p.tx, p.buf, p.events, p.cut = tx, reuse(p.buf), 0, false
 	return nil
 }
@@ -183,8 +194,13 @@ func (p *printer) add(e view.Event) error {
 		p.cut = true
 		return nil
 	}
-	if len(p.buf)+len(e.Value)+1 > p.o.MaxTransaction {
+	size := len(e.Value) + 1
+	if p.held+len(p.buf)+size > p.o.MaxTransaction {
 		return &TransactionError{p.tx.ID, p.o.MaxTransaction}
+	}
+	if len(p.buf) > 0 && len(p.buf)+size > max(cap(p.buf), pieceSize) {
+		p.gathered, p.held = append(p.gathered, p.buf), p.held+len(p.buf)
+		p.buf = make([]byte, 0, max(pieceSize, size))
 	}
 	p.last = len(p.buf)
 	p.buf = append(append(p.buf, e.Value...), '\n')
@@ -220,6 +236,12 @@ func (p *printer) Commit(tx *binlog.Transaction, position []byte) error {
 			p.buf = envelope.AddCommit(p.buf, p.last)
 		}
 		var err error
+		for i, piece := range p.gathered {
+			p.gathered[i] = nil
+			if _, err = p.out.put(piece); err != nil {
+				return err
+			}
+		}
 		if p.buf, err = p.out.put(p.buf); err != nil {
 			return err
 		}

@@ -144,8 +144,11 @@ func (p *printer) verdict(ctx, read context.Context, err error) error {
 	return err
 }
 
-// flagOf says as flags what the reader says as keys of a configuration.
-var flagOf = strings.NewReplacer("start: ", "--start ", "position: ", "--position ",
+// flagOf says as flags what the reader says as keys of a configuration. Keys go
+// with their values: a sentence may say position and put a colon behind it.
+var flagOf = strings.NewReplacer("start: earliest", "--start earliest", "start: latest", "--start latest",
+	"start: gtid:", "--start gtid:", "start: file:", "--start file:",
+	"position: gtid", "--position gtid", "position: file", "--position file", "the saved position", "--start",
 	"give the source type: mysql", "write mysql:// in --source", "give the source type: mariadb", "write mariadb:// in --source")
 
 // inFlags rewrites the way out of an error for who has no configuration.
@@ -163,6 +166,10 @@ func inFlags(err error) {
 	}
 	stop.Reason, stop.Hint = flagOf.Replace(stop.Reason), flagOf.Replace(stop.Hint)
 	if strings.Contains(stop.Hint, "accept transaction ") {
-		stop.Hint = "--accept " + stop.ID + " goes on behind it, --exclude leaves a table out"
+		stop.Hint = "--accept " + stop.ID + " goes on behind it"
+		// An XA COMMIT names no table.
+		if !strings.HasPrefix(stop.Reason, "XA ") {
+			stop.Hint += ", --exclude leaves a table out"
+		}
 	}
 }

@@ -10,6 +10,13 @@ const (
 	beatQuiet  = 5 * time.Second
 )
 
+// Captured views may be hundreds, most of them silent, and no window waits for
+// their watermarks: theirs come more rarely.
+const (
+	beatCaptured      = 5 * time.Second
+	beatCapturedQuiet = time.Minute
+)
+
 // heartbeats knows when each partition was last written to by this shard.
 type heartbeats struct {
 	targets []*target
@@ -55,9 +62,12 @@ func (h *heartbeats) due(now time.Time, beat func(t *target, part int32)) {
 		lanes := h.lanes[n]
 		for i := range lanes {
 			l := &lanes[i]
-			every := beatAfter
+			every, quiet := beatAfter, beatQuiet
+			if t.captured {
+				every, quiet = beatCaptured, beatCapturedQuiet
+			}
 			if now.Sub(l.event) > quietAfter {
-				every = beatQuiet
+				every = quiet
 			}
 			if now.Sub(l.sent) >= every {
 				l.sent = now

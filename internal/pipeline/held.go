@@ -21,13 +21,18 @@ func (p *Pipeline) watchHeld(ctx context.Context) {
 	if !ok {
 		return
 	}
-	var topics []string
+	var named []string
 	for _, t := range p.targets {
-		topics = append(topics, t.topic)
+		named = append(named, t.topic)
 	}
-	w := l.NewWatch(topics...)
+	captured := p.capturedTopics()
+	w := l.NewWatch(append(slices.Clip(named), captured...)...)
 	failing := false
 	for pause(ctx, heldEvery) {
+		if now := p.capturedTopics(); len(now) > len(captured) {
+			captured = now
+			w = l.NewWatch(append(slices.Clip(named), captured...)...)
+		}
 		found, err := w.Look(ctx)
 		if ctx.Err() != nil {
 			return

@@ -184,7 +184,7 @@ func (p *Pipeline) openShards(context.Context) error {
 
 // viewsOf collects the views of a source.
 func (p *Pipeline) viewsOf(source string) (*viewSet, error) {
-	s := &viewSet{source: source, byDef: make(map[*view.Definition]*target)}
+	s := &viewSet{source: source, byDef: make(map[*view.Definition]*target), capture: p.captureOf(source)}
 	var defs []*view.Definition
 	for i := range p.cfg.Views {
 		if def := &p.cfg.Views[i]; def.Source == source {
@@ -203,12 +203,17 @@ func (p *Pipeline) viewsOf(source string) (*viewSet, error) {
 
 // shard makes the supervisor of one shard.
 func (p *Pipeline) shard(src *config.ResolvedSource, s config.Shard, views *viewSet) (*shard, error) {
+	sh := &shard{}
 	o := binlog.Options{
 		Shard: s.ID, User: s.User, Password: s.Password.Reveal(), ServerID: s.ServerID,
 		Flavor: binlog.Flavor(src.Type), Position: binlog.PositionMode(src.Position), Start: src.Start.String(), Heartbeat: src.Heartbeat.Every,
 		ReadTimeout: src.ReadTimeout, ConnectTimeout: src.Timeout, Filter: views.follows(s.ID),
 		FollowsDatabase: views.followsDatabase, Logger: p.logger,
 		MaxEvent: p.budget.event, MaxEventSetting: "limits.memory, of which an event may take a quarter", Room: p.room,
+	}
+	if views.capture != nil {
+		o.Tolerate = views.tolerate(s.ID)
+		o.Began = func(position []byte, version string) { sh.began(position, version) }
 	}
 	if s.Network == "unix" {
 		o.Socket = s.Addr
@@ -223,7 +228,7 @@ func (p *Pipeline) shard(src *config.ResolvedSource, s config.Shard, views *view
 	if err != nil {
 		return nil, err
 	}
-	sh := &shard{
+	*sh = shard{
 		source: src.Name, id: s.ID, addr: s.Addr, stallAfter: src.Heartbeat.StallAfter, options: o, log: p.log, views: views, saved: p.savedSource,
 		batchBytes: p.budget.batch, saveEvery: time.Second, gate: &p.gate, retry: src.Retry,
 		counters: &counters{since: p.o.LagSince.UnixMicro(), lag: &p.streamLag, state: status.Connecting, at: p.started},

@@ -74,8 +74,10 @@ type Pipeline struct {
 	targets []*target
 	topics  map[string]stream.Topic
 	shards  []*shard
-	windows []*viewWindows
-	lakes   []*lakeTable
+	// captures are those of the sources that capture their tables.
+	captures []*captureSet
+	windows  []*viewWindows
+	lakes    []*lakeTable
 
 	streamLag, deliveryLag status.Latency
 	closing                sync.Once
@@ -103,7 +105,7 @@ func Open(ctx context.Context, o Options) (*Pipeline, error) {
 	debug.SetMemoryLimit(p.budget.total)
 	debug.SetGCPercent(gcPercent)
 	for _, open := range []func(context.Context) error{
-		p.openState, p.openStream, p.openTopics, p.openWindows, p.openLake, p.openShards, p.openHTTP,
+		p.openState, p.openStream, p.openTopics, p.openCaptures, p.openWindows, p.openLake, p.openShards, p.openHTTP,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, p.Close())

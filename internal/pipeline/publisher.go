@@ -40,8 +40,10 @@ type publisherOptions struct {
 	// recovered position was made on: keys of skipped events are then compared.
 	// It is asked once, when the reader is connected.
 	ServerChanged func() bool
-	Now           func() time.Time
-	Logger        *slog.Logger
+	// Interrupt ends the reader from another goroutine. It may be nil.
+	Interrupt func(cause error)
+	Now       func() time.Time
+	Logger    *slog.Logger
 }
 
 // publisher makes records of one shard's row changes and publishes them. It is
@@ -100,6 +102,11 @@ type publisher struct {
 	finish    sync.Once
 	// serverChanged is Options.ServerChanged, asked once.
 	serverChanged func() bool
+	// halt is set once the session ends for captured tables; it belongs to the
+	// reader's goroutine. broken is the error of add, which stops the shard and
+	// never only a table.
+	halt   *halt
+	broken error
 }
 
 var _ binlog.Handler = (*publisher)(nil)
@@ -131,6 +138,9 @@ func newPublisher(o publisherOptions) *publisher {
 // Begin opens a transaction. Rows of one that was left open are dropped: the
 // reader hands them over again.
 func (p *publisher) Begin(tx *binlog.Transaction) error {
+	if p.halt != nil {
+		return nil
+	}
 	p.hold()
 	p.dropOpen()
 	p.tx, p.events = tx, 0
@@ -140,95 +150,12 @@ func (p *publisher) Begin(tx *binlog.Transaction) error {
 	return nil
 }
 
-// Row turns one row change into the events of every view that takes its table.
-func (p *publisher) Row(tx *binlog.Transaction, rc *binlog.RowChange) error {
-	plans, err := p.plans.of(p.o.Shard, rc.Table)
-	if err != nil {
-		return err
-	}
-	if p.cur.tables {
-		if err := p.seal(); err != nil {
-			return err
-		}
-	}
-	before := len(p.cur.records)
-	c := view.Change{
-		Op: rc.Op, Shard: p.o.Shard, TSMicros: tx.CommitMicros, GTID: tx.ID,
-		LSN:    change.LSN{Epoch: p.epoch, Txn: tx.Number, Row: rc.Row},
-		Before: rc.Before, After: rc.After,
-		File: tx.File, Pos: tx.Pos, Server: tx.ServerID, ReadMicros: tx.ReadAt.UnixMicro(),
-	}
-	p.row = rc.Row
-	for _, pl := range plans {
-		if err := p.store(pl); err != nil {
-			return err
-		}
-		p.target = pl.target
-		if err := pl.plan.Apply(&c, p.emit); err != nil {
-			return fmt.Errorf("shard %s, table %s.%s: %w", p.o.Shard, rc.Table.Database, rc.Table.Name, err)
-		}
-	}
-	p.o.Counters.rows.Add(1)
-	if len(p.cur.records) == before {
-		p.o.Counters.filtered.Add(1)
-	}
-	if p.cur.bytes >= p.o.BatchBytes {
-		return p.seal()
-	}
-	return nil
-}
-
-// store makes the schema of a plan durable before the first event names it.
-func (p *publisher) store(pl *boundPlan) error {
-	if pl.stored {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	if err := p.o.Log.PutSchema(ctx, pl.plan.Schema()); err != nil {
-		return fmt.Errorf("store schema of view %s: %w", pl.target.view, err)
-	}
-	pl.stored = true
-	return nil
-}
-
-// add appends one event to the batch, unless it already stands in the log.
-func (p *publisher) add(e view.Event) error {
-	return p.put(p.target, stream.Partition(e.Key, p.target.partitions), e, max(p.watermark, p.tx.CommitMicros))
-}
-
-// put appends one event for a partition to the batch, unless it already stands
-// in the log.
-func (p *publisher) put(t *target, part int32, e view.Event, watermark int64) error {
-	if e.LSN.Txn != p.last.Txn || p.last.Less(e.LSN) {
-		p.last = e.LSN // of several views of a row, the one that made the most events
-	}
-	if p.txSkip != nil {
-		known, err := p.txSkip.take(t.topic, e, p.serverChanged())
-		if err != nil {
-			return fmt.Errorf("shard %s, transaction %s: %w", p.o.Shard, p.tx.ID, err)
-		}
-		if known {
-			p.o.Counters.skipped.Add(1)
-			return nil
-		}
-	}
-	b := p.cur
-	b.records = append(b.records, stream.Record{
-		Topic: t.topic, Partition: part, Kind: stream.Event, Shard: p.o.Shard, LSN: e.LSN,
-		Watermark: watermark, TxID: p.tx.ID, Row: p.row,
-		Key: b.hold(e.Key), Value: b.hold(e.Value),
-	})
-	p.beats.sent(t, part)
-	p.events++
-	t.events.Add(1)
-	t.bytes.Add(uint64(len(e.Value)))
-	return nil
-}
-
 // Commit closes the transaction; what gathered is handed over at once when the
 // publishing goroutine is idle.
 func (p *publisher) Commit(tx *binlog.Transaction, position []byte) error {
+	if p.halt != nil {
+		return nil
+	}
 	p.hold()
 	err := p.commit(tx, position)
 	p.release()
@@ -276,6 +203,9 @@ func (p *publisher) commit(tx *binlog.Transaction, position []byte) error {
 
 // Idle moves the watermark and the position of a shard to which nothing happens.
 func (p *publisher) Idle(watermark int64, position []byte) error {
+	if p.halt != nil {
+		return errHalted
+	}
 	p.hold()
 	defer p.release()
 	p.dropOpen()
@@ -287,6 +217,17 @@ func (p *publisher) Idle(watermark int64, position []byte) error {
 		return nil
 	}
 	return p.seal()
+}
+
+// began notes where a shard without a position begins: where that is the end of
+// a log, a session that ends before it has stored one would begin elsewhere.
+func (p *publisher) began(position []byte) {
+	if p.o.Session.Recovered().Found {
+		return
+	}
+	p.hold()
+	defer p.release()
+	p.mark(position)
 }
 
 // mark notes that everything in the batch is behind position.

@@ -22,6 +22,13 @@ import (
 // A view in the form of another system is not told: by its defaults that system
 // has no such event, and its consumers would stop at ours.
 func (p *publisher) Table(tx *binlog.Transaction, t *change.TableChange) error {
+	if p.halt != nil {
+		return nil
+	}
+	if e := p.untold(t); e != nil {
+		p.halted(tx, e)
+		return nil
+	}
 	p.row = t.Row
 	for _, to := range p.o.Views.ofTable(p.o.Shard, t.Table) {
 		if to.foreign {
@@ -52,4 +59,18 @@ func (p *publisher) Table(tx *binlog.Transaction, t *change.TableChange) error {
 		return p.seal()
 	}
 	return nil
+}
+
+// untold is a halt when rows came into a captured table that has no topic in
+// this session, where its consumers could be told of them.
+func (p *publisher) untold(t *change.TableChange) *haltError {
+	c, name := p.o.Views.capture, tableName{t.Table.Database, t.Table.Name}
+	if c == nil || t.From.IsZero() || !c.rule.Takes(name.database, name.table) || c.marks.stopped(markKey{p.o.Shard, name}) != nil {
+		return nil
+	}
+	ct := c.table(name)
+	if c.refusal(ct) != nil || p.o.Views.target(ct.def.Name) != nil {
+		return nil
+	}
+	return &haltError{name: name}
 }

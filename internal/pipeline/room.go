@@ -78,6 +78,15 @@ func (p *Pipeline) trim(ctx context.Context) error {
 			keep[stream.TopicPartition{Topic: t.Name, Partition: int32(i)}] = b.Next
 		}
 	}
+	for _, topic := range p.capturedTopics() {
+		bounds, err := p.log.Bounds(ctx, topic)
+		if err != nil {
+			return err
+		}
+		for i, b := range bounds {
+			keep[stream.TopicPartition{Topic: topic, Partition: int32(i)}] = b.Next
+		}
+	}
 	lower := func(view string, offsets []int64) {
 		t := p.topics[view]
 		for i := range t.Partitions {

@@ -110,6 +110,7 @@ func (p *Pipeline) startSide(ctx context.Context, wg *sync.WaitGroup) {
 		Actions: map[string]status.Action{
 			"shards/{shard}/retry":  p.retryShard,
 			"shards/{shard}/accept": p.acceptTransaction,
+			"shards/{shard}/resume": p.resumeTable,
 		},
 	})
 	wg.Go(func() {
@@ -169,6 +170,23 @@ func (p *Pipeline) acceptTransaction(r *http.Request) error {
 	if err := s.accept(id); errors.Is(err, errNotStoppedThere) {
 		return &status.Problem{Status: http.StatusConflict, Title: err.Error(), Code: "not_stopped_there", Detail: id,
 			Suggestion: "give transaction= the id that the shard's error asks to accept: GET /api/v1/status shows it"}
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// resumeTable lets a captured table go on that is stopped, or forgets what is
+// noted of it.
+func (p *Pipeline) resumeTable(r *http.Request) error {
+	s, err := p.shardOf(r)
+	if err != nil {
+		return err
+	}
+	name := tableName{r.URL.Query().Get("schema"), r.URL.Query().Get("table")}
+	if err := s.resume(r.Context(), name); errors.Is(err, errNotMarked) {
+		return &status.Problem{Status: http.StatusConflict, Title: err.Error(), Code: "not_marked", Detail: name.String(),
+			Suggestion: "give schema= and table= as GET /api/v1/status shows them under captures"}
 	} else if err != nil {
 		return err
 	}

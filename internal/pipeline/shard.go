@@ -45,6 +45,10 @@ type shard struct {
 	// left is what the shard waited for a person with when it was told to stop,
 	// or could not publish then. It is valid once run has returned.
 	left error
+	// interrupt ends the reader of the session at hand, nil between sessions.
+	interrupt atomic.Pointer[context.CancelCauseFunc]
+	// publisher is that of the session at hand.
+	publisher atomic.Pointer[publisher]
 	// runs counts the sessions opened; those after the first are reconnects.
 	runs atomic.Uint64
 }
@@ -59,6 +63,12 @@ func (s *shard) run(stop, hard context.Context) {
 		s.set(status.Connecting, last)
 		began := s.now()
 		err := s.session(stop, hard)
+		if errors.Is(err, errHalted) {
+			if err = nil; stop.Err() == nil {
+				last = nil
+				continue
+			}
+		}
 		if stop.Err() != nil {
 			if err != nil && !errors.Is(err, context.Canceled) && classify(err) == binlog.Stop {
 				s.left = err
@@ -126,7 +136,8 @@ func (s *shard) session(stop, hard context.Context) error {
 	if err := s.preflight(stop); err != nil {
 		return err
 	}
-	session, err := s.log.OpenShard(stop, stream.ShardOptions{Source: s.source, Shard: s.id, Topics: s.views.topics()})
+	views := s.views.session()
+	session, err := s.log.OpenShard(stop, stream.ShardOptions{Source: s.source, Shard: s.id, Topics: views.topics()})
 	if err != nil {
 		return fmt.Errorf("open shard %s in the stream: %w", s.id, err)
 	}
@@ -142,13 +153,17 @@ func (s *shard) session(stop, hard context.Context) error {
 	s.reader.Load().Resume(position)
 	s.set(status.Streaming, nil)
 
-	pub := newPublisher(publisherOptions{
-		Shard: s.id, Session: session, Log: s.log, Views: s.views, BatchBytes: s.batchBytes,
-		SaveEvery: s.saveEvery, Gate: s.gate.wait, Counters: s.counters, Now: s.now, Logger: s.logger,
-		ServerChanged: func() bool { return s.serverChanged(session.Recovered()) },
-	})
 	read, cancel := context.WithCancelCause(stop)
 	defer cancel(nil)
+	s.interrupt.Store(&cancel)
+	defer s.interrupt.Store(nil)
+	pub := newPublisher(publisherOptions{
+		Shard: s.id, Session: session, Log: s.log, Views: views, BatchBytes: s.batchBytes,
+		SaveEvery: s.saveEvery, Gate: s.gate.wait, Counters: s.counters, Now: s.now, Logger: s.logger,
+		ServerChanged: func() bool { return s.serverChanged(session.Recovered()) }, Interrupt: cancel,
+	})
+	s.publisher.Store(pub)
+	defer s.publisher.Store(nil)
 	go func() {
 		// A publish that fails ends the reader, also one that waits for its server.
 		err := pub.run(hard)
@@ -159,7 +174,24 @@ func (s *shard) session(stop, hard context.Context) error {
 	if perr := pub.Finish(); perr != nil {
 		return perr
 	}
-	return rerr
+	if pub.halt == nil || stop.Err() != nil {
+		if errors.Is(context.Cause(read), errHalted) {
+			return errHalted
+		}
+		return rerr
+	}
+	pub.halt.timer.Stop()
+	if err := s.prepare(stop, pub.halt); err != nil {
+		return err
+	}
+	return errHalted
+}
+
+// began is told where the reader begins.
+func (s *shard) began(position []byte, _ string) {
+	if pub := s.publisher.Load(); pub != nil {
+		pub.began(position)
+	}
 }
 
 // preflight asks the server whether it can be followed from where the shard

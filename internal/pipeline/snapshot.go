@@ -28,6 +28,9 @@ func (p *Pipeline) Snapshot() status.Snapshot {
 			View: t.view, Topic: t.topic, Partitions: t.partitions, Events: t.events.Load(), Bytes: t.bytes.Load(),
 		})
 	}
+	for _, c := range p.captures {
+		s.Captures = append(s.Captures, c.status(&s))
+	}
 	for _, v := range p.windows {
 		s.Metrics = append(s.Metrics, v.snapshot()...)
 	}
@@ -51,6 +54,11 @@ func verdict(s *status.Snapshot) status.Verdict {
 		case status.Stopped:
 			return status.Failed
 		case status.Connecting, status.Stalled, status.Paused:
+			v = status.Degraded
+		}
+	}
+	for i := range s.Captures {
+		if s.Captures[i].Stopped > 0 {
 			v = status.Degraded
 		}
 	}

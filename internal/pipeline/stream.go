@@ -79,7 +79,7 @@ func (p *Pipeline) openEmbedded() error {
 	l, err := embedded.Open(embedded.Options{
 		Dir: p.state.path + "/stream", Name: p.cfg.Name, Listen: listen, MemoryBytes: p.budget.stream,
 		Retention:    embedded.Retention{MaxAge: c.Retention.Age, MaxBytes: int64(c.Retention.Bytes)},
-		SegmentBytes: segmentBytes(int64(c.Retention.Bytes), len(p.cfg.Views)*max(1, c.Partitions)),
+		SegmentBytes: segmentBytes(int64(c.Retention.Bytes), p.partitions()),
 		Logger:       p.logger, AcceptLoss: p.o.AcceptStreamLoss,
 	})
 	var loss *embedded.LossError
@@ -91,6 +91,21 @@ func (p *Pipeline) openEmbedded() error {
 	}
 	p.log, p.embedded = l, l
 	return nil
+}
+
+// capturedPartitions is about how many partitions the tables of a source have
+// that captures them.
+const capturedPartitions = 256
+
+// partitions is about how many partitions the stream will have.
+func (p *Pipeline) partitions() int {
+	n := len(p.cfg.Views) * max(1, p.cfg.Stream.Partitions)
+	for i := range p.cfg.Sources {
+		if p.cfg.Sources[i].Capture != nil {
+			n += capturedPartitions
+		}
+	}
+	return n
 }
 
 // StreamAddr is where Kafka clients reach the stream.

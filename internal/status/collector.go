@@ -36,6 +36,10 @@ var metricNames = []struct {
 	{"tailwater_checkpoint_timestamp_seconds", "When the shard's position was last stored.", []string{"source", "shard"}},
 	{"tailwater_view_events_total", "Events published per view.", []string{"view"}},
 	{"tailwater_view_bytes_total", "Bytes of event JSON published per view.", []string{"view"}},
+	{"tailwater_capture_tables", "Tables of a source that are captured.", []string{"source"}},
+	{"tailwater_capture_stopped_tables", "Captured tables, by shard, whose rows are not published.", []string{"source"}},
+	{"tailwater_capture_noted_tables", "Captured tables, by shard, with a statement of which nobody can say what it did.", []string{"source"}},
+	{"tailwater_capture_skipped_rows_total", "Row changes of stopped tables, which were not published.", []string{"source"}},
 	{"tailwater_window_watermark_timestamp_seconds", "Watermark of a metric: the least over its shards and partitions.", []string{"metric"}},
 	{"tailwater_windows_closed_total", "Windows closed.", []string{"metric"}},
 	{"tailwater_window_groups", "Groups in open and retained windows.", []string{"metric"}},
@@ -84,6 +88,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, v := range s.Views {
 		e.counter("tailwater_view_events_total", float64(v.Events), v.View)
 		e.counter("tailwater_view_bytes_total", float64(v.Bytes), v.View)
+	}
+	for i := range s.Captures {
+		c := &s.Captures[i]
+		e.gauge("tailwater_capture_tables", float64(c.Tables), c.Source)
+		e.gauge("tailwater_capture_stopped_tables", float64(c.Stopped), c.Source)
+		e.gauge("tailwater_capture_noted_tables", float64(len(c.Marks)-c.Stopped), c.Source)
+		e.counter("tailwater_capture_skipped_rows_total", float64(c.Skipped), c.Source)
 	}
 	for _, m := range s.Metrics {
 		e.time("tailwater_window_watermark_timestamp_seconds", m.Watermark, m.Metric)

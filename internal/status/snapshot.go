@@ -22,13 +22,15 @@ type Snapshot struct {
 	Started time.Time `json:"started"`
 	Time    time.Time `json:"time"`
 	// Verdict is the worst state of any part: ok, degraded or failed.
-	Verdict Verdict  `json:"verdict"`
-	Shards  []Shard  `json:"shards"`
-	Views   []View   `json:"views"`
-	Metrics []Metric `json:"metrics"`
-	Lake    []Lake   `json:"lake"`
-	Stream  Stream   `json:"stream"`
-	Process Process  `json:"process"`
+	Verdict Verdict `json:"verdict"`
+	Shards  []Shard `json:"shards"`
+	Views   []View  `json:"views"`
+	// Captures are those of the sources that capture their tables.
+	Captures []Capture `json:"captures,omitempty"`
+	Metrics  []Metric  `json:"metrics"`
+	Lake     []Lake    `json:"lake"`
+	Stream   Stream    `json:"stream"`
+	Process  Process   `json:"process"`
 }
 
 // Verdict sums a snapshot up in one word.
@@ -111,6 +113,35 @@ type View struct {
 	Partitions int    `json:"partitions"`
 	Events     uint64 `json:"events"`
 	Bytes      uint64 `json:"bytes"`
+	// Captured says that the configuration does not name the view.
+	Captured bool `json:"captured,omitempty"`
+}
+
+// Capture is what a source captures. The views stand among the others.
+type Capture struct {
+	Source string `json:"source"`
+	// Tables counts captured tables, Stopped those of a shard that cannot be
+	// published, Skipped their rows since the process started.
+	Tables  int    `json:"tables"`
+	Stopped int    `json:"stopped"`
+	Skipped uint64 `json:"skipped_rows"`
+	// Marks are the tables of which a person must know something.
+	Marks []TableMark `json:"marks,omitempty"`
+}
+
+// TableMark is what befell a captured table of a shard.
+type TableMark struct {
+	Shard  string `json:"shard"`
+	Schema string `json:"schema"`
+	// Table is empty when the whole schema is meant.
+	Table string `json:"table"`
+	// State is stopped: its rows are counted and not published; or noted: nobody
+	// can say what a statement did to it, and it goes on.
+	State string `json:"state"`
+	// Since is the transaction from which on that is so.
+	Since   string `json:"since"`
+	Reason  string `json:"reason"`
+	Skipped uint64 `json:"skipped_rows"`
 }
 
 // Metric is one metric's windows.

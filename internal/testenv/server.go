@@ -314,6 +314,21 @@ func (s *Server) Restart(t testing.TB) {
 	script(t, s.Kind+"-start", "--owner", strconv.Itoa(os.Getpid()), "--again", s.Dir)
 }
 
+// Follow waits until a MySQL replica has executed all that its source has.
+func (s *Server) Follow(t testing.TB, source *Server) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	var executed string
+	if err := source.DB(t).QueryRowContext(ctx, "SELECT @@gtid_executed").Scan(&executed); err != nil {
+		t.Fatalf("ask %s %s for its transactions: %v", source.Kind, source.Name, err)
+	}
+	var late int
+	if err := s.DB(t).QueryRowContext(ctx, "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 90)", executed).Scan(&late); err != nil || late != 0 {
+		t.Fatalf("%s %s has not got %s of its source: %v", s.Kind, s.Name, executed, err)
+	}
+}
+
 // Promote makes a MySQL replica a primary, after it has executed all that it
 // has received.
 func (s *Server) Promote(t testing.TB) {

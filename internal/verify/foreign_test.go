@@ -27,6 +27,17 @@ func TestVerify_AViewInAnotherFormIsCountedAndNamed(t *testing.T) {
 	}
 }
 
+func TestVerify_CapturedTablesAreCountedAndNamed(t *testing.T) {
+	f := newFixture(t, 2, "\n    capture: { tables: all, include: ['shop_*.customers'] }"+shopViews)
+	f.start()
+	r := f.verify()
+	clean(t, r)
+	notes := strings.Join(r.Notes, "\n")
+	if r.Views != 3 || !strings.Contains(notes, "2 captured tables: the numbers of ") || strings.Contains(notes, " of 0 events") || !strings.Contains(notes, "their rows were not compared") {
+		t.Errorf("got %d views and the notes %q, want three compared and the captured ones counted", r.Views, r.Notes)
+	}
+}
+
 func TestForeign_AMissingEventIsFound(t *testing.T) {
 	f := &foreign{v: &verifier{}, view: "cdc", marks: map[int32]marks{}}
 	f.v.findings.limit = 10

@@ -229,7 +229,7 @@ func (v *verifier) compareRows(ctx context.Context) (err error) {
 		v.result.Busy += r.busy.Load()
 		v.result.Events += r.events.Load()
 	}
-	return nil
+	return v.checkCaptured(ctx)
 }
 
 // snapshots opens a snapshot on every shard.

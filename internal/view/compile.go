@@ -316,9 +316,7 @@ func (c *compiler) keyColumns() error {
 				at = c.hide(name, c.src.table+src)
 			case change.EqualFold(name, shardColumn):
 				// The table has a column of that name, which is not meant.
-				at = len(c.plan.cells)
-				c.plan.cells = append(c.plan.cells, cell{kind: cellConstant, name: name, text: jsontext.AppendQuoted(nil, []byte(c.shard))})
-				c.hidden = append(c.hidden, change.Column{Name: name, Type: change.Text})
+				at = c.constantCell(name)
 			default:
 				return fmt.Errorf("key[%d]: %w", i, c.unknownKey(name))
 			}
@@ -326,6 +324,13 @@ func (c *compiler) keyColumns() error {
 		c.addKey(name, at)
 	}
 	return nil
+}
+
+// constantCell adds the shard's id behind the columns that are shown.
+func (c *compiler) constantCell(name string) int {
+	c.plan.cells = append(c.plan.cells, cell{kind: cellConstant, name: name, text: jsontext.AppendQuoted(nil, []byte(c.shard))})
+	c.hidden = append(c.hidden, change.Column{Name: name, Type: change.Text})
+	return len(c.plan.cells) - 1
 }
 
 // isShard reports whether column at of the view is the shard's id.
@@ -343,6 +348,15 @@ func (c *compiler) unknownKey(name string) error {
 }
 
 func (c *compiler) primaryKey() error {
+	if c.def.ShardKey {
+		c.addKey(shardColumn, c.constantCell(shardColumn))
+	}
+	if len(c.table.PrimaryKey) == 0 && c.def.WholeRow {
+		for i := range c.plan.shown {
+			c.addKey(c.plan.cells[i].name, i)
+		}
+		return nil
+	}
 	if len(c.table.PrimaryKey) == 0 {
 		return fmt.Errorf("the table has no primary key: say which columns identify a row (key: [%s, ...]), or give the table a primary key", c.plan.cells[0].name)
 	}

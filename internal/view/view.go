@@ -38,6 +38,9 @@ type Definition struct {
 	// Key are names of view columns or captures, or "shard" for the shard's id.
 	// Empty is the table's primary key, whether the view shows it or not.
 	Key []string
+	// WholeRow takes every column for the key of a table that has no primary key
+	// and of which Key says nothing. ShardKey puts the shard's id before either.
+	WholeRow, ShardKey bool `json:",omitempty"`
 	// Masking is applied to the table's columns, by name, before anything else
 	// sees them: select, where, keys, _old and errors. A name that the table
 	// does not have is an error, or a renamed column would leave unmasked.

@@ -41,8 +41,8 @@ func (l *Log) openShard(ctx context.Context, o stream.ShardOptions) (*Session, e
 	if err := l.usable(); err != nil {
 		return nil, err
 	}
-	if o.Shard == "" || len(o.Topics) == 0 {
-		return nil, errors.New("a shard needs an id and at least one topic")
+	if o.Shard == "" {
+		return nil, errors.New("a shard needs an id")
 	}
 	op := &opening{log: l, o: o, shard: l.positions.shard(o.Shard), fold: position.NewFold(o.Shard), fences: make(map[stream.TopicPartition]int64)}
 	op.stored = op.shard.get()
@@ -135,7 +135,7 @@ func (op *opening) run(ctx context.Context) (*Session, error) {
 	if err := op.read(ctx, op.fences); err != nil {
 		return nil, fmt.Errorf("fold the tail: %w", err)
 	}
-	if op.fold.Epoch != op.epoch {
+	if len(op.fences) > 0 && op.fold.Epoch != op.epoch {
 		return nil, fmt.Errorf("epoch %d is in the log, this session claimed %d: %w", op.fold.Epoch, op.epoch, stream.ErrFenced)
 	}
 	return op.settle()

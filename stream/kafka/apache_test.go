@@ -20,6 +20,17 @@ func TestConformance_ApacheKafka(t *testing.T) {
 	})
 }
 
+func TestEnsureTopic_OfApacheKafkaRefusesNamesThatDifferInDotsOnly(t *testing.T) {
+	l := openLog(t, []string{testenv.Kafka(t).Addr})
+	if _, err := l.EnsureTopic(t.Context(), stream.TopicSpec{Name: "tw.suite.a_b.c", Partitions: 1}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := l.EnsureTopic(t.Context(), stream.TopicSpec{Name: "tw.suite.a.b_c", Partitions: 1})
+	if !errors.Is(err, stream.ErrTopicRefused) || !strings.Contains(err.Error(), "tw.suite.a_b.c") {
+		t.Errorf("EnsureTopic = %v, want ErrTopicRefused with the other topic's name", err)
+	}
+}
+
 // removeTopics empties the cluster for the next test.
 func removeTopics(t *testing.T, brokers []string) {
 	t.Helper()

@@ -47,8 +47,8 @@ func (l *Log) OpenShard(ctx context.Context, o stream.ShardOptions) (stream.Sess
 }
 
 func (op *opening) run(ctx context.Context) (*Session, error) {
-	if op.o.Shard == "" || len(op.o.Topics) == 0 {
-		return nil, errors.New("a shard needs an id and at least one topic")
+	if op.o.Shard == "" {
+		return nil, errors.New("a shard needs an id")
 	}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(op.o.Topics))) {
 		// Asked anew: the topic may have been removed and made again since.

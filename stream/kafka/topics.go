@@ -75,6 +75,9 @@ func (l *Log) makeTopic(ctx context.Context, name string, partitions int, w want
 	if errors.Is(err, kerr.TopicAlreadyExists) {
 		return nil
 	}
+	if errors.Is(err, kerr.InvalidTopicException) || errors.Is(err, kerr.PolicyViolation) {
+		return fmt.Errorf("make topic %s: %w: %w: %s", name, stream.ErrTopicRefused, err, r.ErrMessage)
+	}
 	if err != nil {
 		return fmt.Errorf("make topic %s: %w", name, err)
 	}

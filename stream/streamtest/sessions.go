@@ -43,6 +43,44 @@ func testPositions(t *testing.T, e *env) {
 	}
 }
 
+// testJoiningTopics opens a session without a topic, and others with more and
+// more: what each has published before it was killed is found by the next, and
+// the position of the first is theirs.
+func testJoiningTopics(t *testing.T, e *env) {
+	open := func(topics ...string) stream.Session {
+		t.Helper()
+		for _, name := range topics {
+			if _, err := e.log.EnsureTopic(e.ctx, stream.TopicSpec{Name: name, Partitions: Partitions}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := e.log.OpenShard(e.ctx, stream.ShardOptions{Source: "suite", Shard: "joining", Topics: topics})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	want := stream.SourcePosition{Source: []byte("before any topic"), LSN: change.LSN{Epoch: 1}}
+	if err := open().Save(e.ctx, want); err != nil {
+		t.Fatal(err)
+	}
+	all := []string{"tw.suite.join1", "tw.suite.join2", "tw.suite.join3"}
+	for n := range len(all) + 1 {
+		e.reopen() // without Close of the session
+		s := open(all[:n]...)
+		rec := s.Recovered()
+		if s.Epoch() != uint32(n+2) || !rec.Found || string(rec.Position.Source) != string(want.Source) || len(rec.Skip) != max(0, n-1) {
+			t.Fatalf("with %d topics: epoch %d and %+v, want epoch %d, the first position and %d events to skip", n, s.Epoch(), rec, n+2, max(0, n-1))
+		}
+		if n == 0 {
+			continue
+		}
+		r := rows(s.Epoch(), n, 1)
+		r[0].Shard, r[0].Topic = "joining", all[n-1]
+		e.publish(s, r)
+	}
+}
+
 func testRefusals(t *testing.T, e *env) {
 	tests := []struct {
 		name  string

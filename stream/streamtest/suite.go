@@ -106,6 +106,7 @@ func Run(t *testing.T, factory Factory) {
 		{"KeepsTopics", testTopics},
 		{"KeepsSchemas", testSchemas},
 		{"SavesPositions", testPositions},
+		{"TopicsJoinFromSessionToSession", testJoiningTopics},
 		{"RefusesAPublishOutOfOrder", testRefusals},
 		{"EndsASessionAtItsFirstError", testFirstError},
 		{"ClosesInMidProduce", testCloseInMidProduce},
