@@ -124,11 +124,21 @@ func (p *producer) send(ctx context.Context, records []stream.Record, save *posi
 	}
 	sent := make([]kgo.Record, len(records))
 	headers := make([]kgo.RecordHeader, 2*len(records))
+	var ids, kind []byte
 	for i := range records {
 		r := &records[i]
+		if i == 0 || r.Kind != records[i-1].Kind {
+			kind = []byte(wire.KindName(r.Kind))
+		}
+		// Ids stand one behind the other in buffers for many.
+		if room := wire.MostID(r); cap(ids)-len(ids) < room {
+			ids = make([]byte, 0, room*min(len(records)-i, idsAtOnce))
+		}
+		from := len(ids)
+		ids = wire.AppendID(ids, r)
 		h := headers[2*i : 2*i+2 : 2*i+2]
-		h[0] = kgo.RecordHeader{Key: wire.HeaderKind, Value: []byte(wire.KindName(r.Kind))}
-		h[1] = kgo.RecordHeader{Key: wire.HeaderID, Value: wire.AppendID(nil, r)}
+		h[0] = kgo.RecordHeader{Key: wire.HeaderKind, Value: kind}
+		h[1] = kgo.RecordHeader{Key: wire.HeaderID, Value: ids[from:len(ids):len(ids)]}
 		sent[i] = kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Headers: h}
 		p.client.Produce(ctx, &sent[i], done)
 	}
@@ -142,6 +152,9 @@ func (p *producer) send(ctx context.Context, records []stream.Record, save *posi
 	defer mu.Unlock()
 	return at, failed
 }
+
+// idsAtOnce is for how many ids there is room in one buffer.
+const idsAtOnce = 256
 
 // close gives up the producer. A transaction that is open stays so until the
 // next session begins, or times out.

@@ -109,6 +109,11 @@ func AppendID(dst []byte, r *stream.Record) []byte {
 	return append(dst, r.TxID...)
 }
 
+// MostID is at least the length of what AppendID appends.
+func MostID(r *stream.Record) int {
+	return 1 + change.LSNSize + 5*binary.MaxVarintLen64 + len(r.Shard) + len(r.TxID)
+}
+
 // AppendHeartbeat appends the JSON value of a heartbeat.
 func AppendHeartbeat(dst []byte, r *stream.Record) []byte {
 	dst = append(dst, `{"_op":"h","_shard":`...)

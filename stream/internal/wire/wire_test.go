@@ -25,6 +25,17 @@ func sample(k stream.Kind) stream.Record {
 	return r
 }
 
+func TestMostID_IsNeverExceeded(t *testing.T) {
+	for _, r := range []stream.Record{
+		{}, sample(stream.Event),
+		{N: 1<<64 - 1, Watermark: -1 << 63, Row: 1<<32 - 1, Shard: strings.Repeat("s", MaxShard), TxID: strings.Repeat("t", MaxTxID)},
+	} {
+		if got, most := len(AppendID(nil, &r)), MostID(&r); got > most {
+			t.Errorf("an id of %d bytes, at most %d were announced", got, most)
+		}
+	}
+}
+
 func TestID_RoundTrip(t *testing.T) {
 	records := []stream.Record{sample(stream.Event), sample(stream.Heartbeat), sample(stream.Fence)}
 	table := sample(stream.Event)
