@@ -45,7 +45,6 @@ type publish struct {
 // binlog.
 type gathered struct {
 	planned
-	topic     string
 	row       *binlog.RowChange
 	tx        *binlog.Transaction
 	open      publish
