@@ -163,8 +163,9 @@ func (l logged) Handle(_ context.Context, r slog.Record) error {
 }
 func (l logged) Enabled(context.Context, slog.Level) bool { return true }
 
-func TestRoom_LargeEventsOfSeveralShardsTakeTurns(t *testing.T) {
-	s := newSource(t, primary.Options{})
+// insertLarge commits row 1, of 2 MiB.
+func insertLarge(t *testing.T, s *source) {
+	t.Helper()
 	tx := s.Begin()
 	if err := tx.Insert("d", "t", encode.Row{int64(1), strings.Repeat("x", 2<<20)}); err != nil {
 		t.Fatal(err)
@@ -172,6 +173,11 @@ func TestRoom_LargeEventsOfSeveralShardsTakeTurns(t *testing.T) {
 	if _, err := tx.Commit(primary.CommitOptions{}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestRoom_LargeEventsOfSeveralShardsTakeTurns(t *testing.T) {
+	s := newSource(t, primary.Options{})
+	insertLarge(t, s)
 	s.insert(2)
 	room := NewRoom(3 << 20)
 	reader := func(onRow func(string) error, waits chan<- string) *following {
@@ -219,13 +225,7 @@ func TestRoom_LargeEventsOfSeveralShardsTakeTurns(t *testing.T) {
 
 func TestRoom_IsGivenBackByAReaderThatFails(t *testing.T) {
 	s := newSource(t, primary.Options{})
-	tx := s.Begin()
-	if err := tx.Insert("d", "t", encode.Row{int64(1), strings.Repeat("x", 2<<20)}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tx.Commit(primary.CommitOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	insertLarge(t, s)
 	room := NewRoom(1 << 20)
 	r, err := New(s.options(func(o *Options) { o.Room = room }))
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"tailwater/internal/jsontext"
 )
 
 // Types of values in MySQL's binary JSON.
@@ -188,8 +190,8 @@ func (t *jsonbText) text(s []byte) error {
 		return errJSONOverlap
 	}
 	t.quote()
-	var ok bool
-	if t.dst, ok = appendEscapedTo(t.dst, s, t.quoted); !ok {
+	var rest []byte
+	if t.dst, rest = jsontext.AppendValid(t.dst, s, t.quoted); len(rest) > 0 {
 		return errUTF8
 	}
 	t.quote()

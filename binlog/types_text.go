@@ -44,39 +44,9 @@ func appendDecoded(c *column, dst, cell []byte) ([]byte, error) {
 // appendEscaped appends s as the inside of a JSON string: UTF-8, with quote,
 // backslash and control characters escaped and nothing else. It reports false
 // when s is not UTF-8.
-func appendEscaped(dst, s []byte) ([]byte, bool) { return appendEscapedTo(dst, s, false) }
-
-// appendEscapedTo is appendEscaped; nested says that the string stands in
-// another JSON string, so that what escapes is escaped itself.
-func appendEscapedTo(dst, s []byte, nested bool) ([]byte, bool) {
-	for {
-		n := jsontext.Clean(s)
-		dst = append(dst, s[:n]...)
-		if n == len(s) {
-			return dst, true
-		}
-		s = s[n:]
-		if s[0] < utf8.RuneSelf {
-			start := len(dst)
-			dst = jsontext.AppendASCII(dst, s[0])
-			if s = s[1:]; nested {
-				var escape [8]byte
-				n := copy(escape[:], dst[start:])
-				dst, _ = appendEscapedTo(dst[:start], escape[:n], false)
-			}
-			continue
-		}
-		n = 0
-		for n < len(s) && s[n] >= utf8.RuneSelf {
-			r, size := utf8.DecodeRune(s[n:])
-			if r == utf8.RuneError && size == 1 {
-				return dst, false
-			}
-			n += size
-		}
-		dst = append(dst, s[:n]...)
-		s = s[n:]
-	}
+func appendEscaped(dst, s []byte) ([]byte, bool) {
+	dst, rest := jsontext.AppendValid(dst, s, false)
+	return dst, len(rest) == 0
 }
 
 // appendEscapedRune appends one decoded character.

@@ -34,35 +34,10 @@ func moment(raw []byte) (seconds int64, ok bool, err error) {
 	if !valid {
 		return 0, false, errNotMoment
 	}
-	year, month, day := n[0], n[1], n[2]
-	if year < 1970 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
+	days, ok := change.Days(int(n[0]), int(n[1]), int(n[2]))
+	if !ok || days < 0 {
 		return 0, false, nil
 	}
-	seconds = daysUntil(year, month, day)*86400 + n[3]*3600 + n[4]*60 + n[5]
+	seconds = int64(days)*86400 + n[3]*3600 + n[4]*60 + n[5]
 	return seconds, seconds <= MaxMicros/1_000_000, nil
-}
-
-func leap(year int64) bool { return year%4 == 0 && (year%100 != 0 || year%400 == 0) }
-
-func daysIn(year, month int64) int64 {
-	switch month {
-	case 4, 6, 9, 11:
-		return 30
-	case 2:
-		if leap(year) {
-			return 29
-		}
-		return 28
-	}
-	return 31
-}
-
-// daysUntil returns the days from 1970-01-01 to a date. The year begins in
-// March, so that the leap day is its last.
-func daysUntil(year, month, day int64) int64 {
-	if month <= 2 {
-		year--
-		month += 12
-	}
-	return 365*year + year/4 - year/100 + year/400 + (153*(month-3)+2)/5 + day - 1 - 719468
 }

@@ -20,7 +20,7 @@ func TestFailover_PromotedReplicaGoesOnByGTID(t *testing.T) {
 	l.streaming(r.ids()...)
 	r.grown(400)
 	r.rest() // the last transactions have to reach the replica: it is no semi-synchronous one
-	waitForReplica(t, replica, r.shards[0])
+	replica.Follow(t, r.shards[0])
 	old := l.shard("00", "known", func(s *status.Shard) bool { return s.UUID != "" })
 	r.shards[0].Kill(t)
 	l.kill() // in the middle of whatever was published last
@@ -42,20 +42,12 @@ func TestFailover_PromotedReplicaGoesOnByGTID(t *testing.T) {
 	r.balanced()
 }
 
-func waitForReplica(t *testing.T, replica, source *testenv.Server) {
-	t.Helper()
-	executed := source.Query(t, "SELECT @@GLOBAL.gtid_executed")[0][0]
-	if got := replica.Query(t, "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 30)", executed)[0][0]; got != "0" {
-		t.Fatalf("the replica has not executed %s after 30 s; see %s", executed, replica.Log)
-	}
-}
-
 // The replica has stopped receiving before it takes over: transactions that
 // were published are not there, and never will be.
 func TestHazard_A12_FailoverThatLostPublishedTransactionsIsRefused(t *testing.T) {
 	r := small(t)
 	replica := testenv.MySQLReplica(t, r.shards[0])
-	waitForReplica(t, replica, r.shards[0])
+	replica.Follow(t, r.shards[0])
 	replica.Exec(t, "STOP REPLICA IO_THREAD")
 	r.goLive()
 	l := r.program.start()

@@ -39,22 +39,14 @@ func metric(aggregate, column string) string {
 
 func (s *stock) config() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, `version: 1
-name: stock
-state: { dir: ./state }
-sources:
-  shop:
-    server_id: 5400-5499
-    heartbeat: { every: 1s, stall_after: 3s }
-    connect: { tls: disable, read_timeout: 4s, retry: { min: 100ms, max: 1s } }
-    shards: { list: [{ name: "00", host: 127.0.0.1, port: %d, user: repl, password: repl }] }
-tables: { stock: { from: { source: shop, schema: d, table: stock }, key: [shard, id] } }
+	b.WriteString(oneShard("stock", s.mysql))
+	fmt.Fprintf(&b, `tables: { stock: { from: { source: shop, schema: d, table: stock }, key: [shard, id] } }
 views: { stock: { from: stock } }
 windows:
   store: { type: redis, url: "redis://%s/0" }
   defaults: { size: 10m }
   metrics:
-`, s.mysql.Port, s.redis.Addr)
+`, s.redis.Addr)
 	for aggregate := range aggregates {
 		for _, column := range []string{"due", "seen"} {
 			fmt.Fprintf(&b, "    %s: { view: stock, rows: latest, time: %s, value: %s, where: amount == null || amount < 90, group_by: [city] }\n",

@@ -40,16 +40,7 @@ type osc struct {
 }
 
 func (o *osc) config() string {
-	return fmt.Sprintf(`version: 1
-name: osc
-state: { dir: ./state }
-sources:
-  shop:
-    server_id: 5400-5499
-    heartbeat: { every: 1s, stall_after: 3s }
-    connect: { tls: disable, read_timeout: 4s, retry: { min: 100ms, max: 1s } }
-    shards: { list: [{ name: "00", host: 127.0.0.1, port: %d, user: repl, password: repl }] }
-tables:
+	return oneShard("osc", o.mysql) + fmt.Sprintf(`tables:
   one: { from: { source: shop, schema: d, table: items }, key: [shard, id] }
   every: { from: { source: shop, schema: d, table: "{name:.*}" }, key: [shard, name, id] }
 views:
@@ -64,7 +55,7 @@ lake: { url: "file://./lake", file: { roll_every: 1s } }
 stream: { partitions: 4 }
 http: { listen: "127.0.0.1:0" }
 limits: { memory: 256MiB }
-`, o.mysql.Port, o.redis.Addr)
+`, o.redis.Addr)
 }
 
 // TestHazard_A57_RealOnlineSchemaChangesUnderLoad has gh-ost and

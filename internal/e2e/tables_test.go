@@ -18,11 +18,10 @@ import (
 // tablesPartitions are the partitions of the topic.
 const tablesPartitions = 4
 
-// tablesConfig is a pipeline whose view takes every table of a database, by a
-// pattern that the names of shadow tables fit too.
-func tablesConfig(mysql, redis *testenv.Server) string {
+// oneShard begins the configuration of a pipeline that reads one server.
+func oneShard(name string, mysql *testenv.Server) string {
 	return fmt.Sprintf(`version: 1
-name: tables
+name: %s
 state: { dir: ./state }
 sources:
   shop:
@@ -30,7 +29,13 @@ sources:
     heartbeat: { every: 1s, stall_after: 3s }
     connect: { tls: disable, read_timeout: 4s, retry: { min: 100ms, max: 1s } }
     shards: { list: [{ name: "00", host: 127.0.0.1, port: %d, user: repl, password: repl }] }
-tables: { orders: { from: { source: shop, schema: d, table: "{name:[a-z_]+}" }, key: [shard, name, id] } }
+`, name, mysql.Port)
+}
+
+// tablesConfig is a pipeline whose view takes every table of a database, by a
+// pattern that the names of shadow tables fit too.
+func tablesConfig(mysql, redis *testenv.Server) string {
+	return oneShard("tables", mysql) + fmt.Sprintf(`tables: { orders: { from: { source: shop, schema: d, table: "{name:[a-z_]+}" }, key: [shard, name, id] } }
 views: { orders: { from: orders, select: { id: id, city: city, due: due, name: name } } }
 windows:
   store: { type: redis, url: "redis://%s/0" }
@@ -41,7 +46,7 @@ lake: { url: "file://./lake", file: { roll_every: 1s } }
 stream: { partitions: %d }
 http: { listen: "127.0.0.1:0" }
 limits: { memory: 256MiB }
-`, mysql.Port, redis.Addr, tablesPartitions)
+`, redis.Addr, tablesPartitions)
 }
 
 // tablesRound are the statements of round n. Whatever it does to a table, all rows

@@ -3,6 +3,8 @@ package envelope
 import (
 	"errors"
 	"strconv"
+
+	"tailwater/change"
 )
 
 var errTemporal = errors.New("the text is no date or time")
@@ -32,8 +34,8 @@ func parseMoment(cell []byte) (moment, error) {
 	if !ok1 || !ok2 || !ok3 {
 		return t, errTemporal
 	}
-	if t.real = year > 0 && month >= 1 && month <= 12 && day >= 1 && day <= daysIn(year, month); t.real {
-		t.days = daysFromCivil(year, month, day)
+	if days, ok := change.Days(int(year), int(month), int(day)); ok && year > 0 {
+		t.days, t.real = int64(days), true
 	}
 	rest := cell[11 : len(cell)-1]
 	if len(rest) == 0 {
@@ -90,28 +92,6 @@ func digits(text []byte) (int64, bool) {
 		n = n*10 + int64(c-'0')
 	}
 	return n, len(text) > 0 && len(text) < 18
-}
-
-func daysIn(year, month int64) int64 {
-	switch {
-	case month == 2 && year%4 == 0 && (year%100 != 0 || year%400 == 0):
-		return 29
-	case month == 2:
-		return 28
-	case month == 4, month == 6, month == 9, month == 11:
-		return 30
-	}
-	return 31
-}
-
-// daysFromCivil counts the days from 1970-01-01 to a date of the Gregorian
-// calendar, in years that begin in March.
-func daysFromCivil(year, month, day int64) int64 {
-	if month <= 2 {
-		year--
-		month += 12
-	}
-	return 365*year + year/4 - year/100 + year/400 + (153*(month-3)+2)/5 + day - 1 - 719468
 }
 
 // instant writes a date or time as a number. What no calendar has is null, or

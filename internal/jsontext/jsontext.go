@@ -63,29 +63,51 @@ func AppendASCII(dst []byte, c byte) []byte {
 	return append(dst, c)
 }
 
+// AppendValid appends s as the inside of a JSON string up to the first byte that
+// is not UTF-8, and returns the rest from there on, which is empty when all of s
+// is valid. nested says that the string stands in another JSON string, so that
+// what escapes is escaped itself.
+func AppendValid(dst, s []byte, nested bool) (out, rest []byte) {
+	for {
+		n := Clean(s)
+		dst = append(dst, s[:n]...)
+		if s = s[n:]; len(s) == 0 {
+			return dst, s
+		}
+		if s[0] < utf8.RuneSelf {
+			dst = appendASCII(dst, s[0], nested)
+			s = s[1:]
+			continue
+		}
+		n = 0
+		for n < len(s) && s[n] >= utf8.RuneSelf {
+			r, size := utf8.DecodeRune(s[n:])
+			if r == utf8.RuneError && size == 1 {
+				return append(dst, s[:n]...), s[n:]
+			}
+			n += size
+		}
+		dst, s = append(dst, s[:n]...), s[n:]
+	}
+}
+
+func appendASCII(dst []byte, c byte, nested bool) []byte {
+	if !nested {
+		return AppendASCII(dst, c)
+	}
+	var escape [8]byte
+	for _, c := range AppendASCII(escape[:0], c) {
+		dst = AppendASCII(dst, c)
+	}
+	return dst
+}
+
 // AppendQuoted appends s as a JSON string. Bytes that are not UTF-8 become
 // U+FFFD, so that the result is always JSON.
 func AppendQuoted(dst, s []byte) []byte {
-	dst = append(dst, '"')
-	for run := 0; ; {
-		i := run + Clean(s[run:])
-		if i == len(s) {
-			return append(append(dst, s[run:]...), '"')
-		}
-		if s[i] < utf8.RuneSelf {
-			dst = AppendASCII(append(dst, s[run:i]...), s[i])
-			run = i + 1
-			continue
-		}
-		for i < len(s) && s[i] >= utf8.RuneSelf {
-			r, size := utf8.DecodeRune(s[i:])
-			if r == utf8.RuneError && size == 1 {
-				dst = append(append(dst, s[run:i]...), "\ufffd"...)
-				run = i + 1
-			}
-			i += size
-		}
-		dst = append(dst, s[run:i]...)
-		run = i
+	dst, s = AppendValid(append(dst, '"'), s, false)
+	for len(s) > 0 {
+		dst, s = AppendValid(append(dst, "\ufffd"...), s[1:], false)
 	}
+	return append(dst, '"')
 }

@@ -253,8 +253,8 @@ type budget struct {
 	batch, lake, event int
 }
 
-// gcPercent is above Go's default: what bounds the heap is limits.memory, and
-// collecting half as often costs up to a third more below it.
+// gcPercent is above Go's default: what bounds the heap is limits.memory. Below
+// it, collecting half as often takes up to half as much memory again.
 const gcPercent = 200
 
 // newBudget divides the memory: an eighth each for the stream's buffers, for

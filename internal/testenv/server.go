@@ -317,15 +317,9 @@ func (s *Server) Restart(t testing.TB) {
 // Follow waits until a MySQL replica has executed all that its source has.
 func (s *Server) Follow(t testing.TB, source *Server) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	var executed string
-	if err := source.DB(t).QueryRowContext(ctx, "SELECT @@gtid_executed").Scan(&executed); err != nil {
-		t.Fatalf("ask %s %s for its transactions: %v", source.Kind, source.Name, err)
-	}
-	var late int
-	if err := s.DB(t).QueryRowContext(ctx, "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 90)", executed).Scan(&late); err != nil || late != 0 {
-		t.Fatalf("%s %s has not got %s of its source: %v", s.Kind, s.Name, executed, err)
+	executed := source.Query(t, "SELECT @@GLOBAL.gtid_executed")[0][0]
+	if late := s.Query(t, "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 90)", executed)[0][0]; late != "0" {
+		t.Fatalf("%s %s has not executed %s of its source after 90 s; see %s", s.Kind, s.Name, executed, s.Log)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	pq "github.com/parquet-go/parquet-go"
 
+	"tailwater/change"
 	"tailwater/internal/jsontext"
 	"tailwater/stream/codec"
 )
@@ -171,27 +172,8 @@ func days(s string) (int, bool) {
 	y, ok1 := digits(s[:4])
 	m, ok2 := digits(s[5:7])
 	d, ok3 := digits(s[8:])
-	if !ok1 || !ok2 || !ok3 || m < 1 || m > 12 || d < 1 || d > daysIn(y, m) {
+	if !ok1 || !ok2 || !ok3 {
 		return 0, false
 	}
-	// The year begins in March, so that the leap day is its last.
-	if m <= 2 {
-		y--
-		m += 12
-	}
-	y += 400 // no negative years below
-	return 365*y + y/4 - y/100 + y/400 + (153*(m-3)+2)/5 + d - 1 - 719468 - 146097, true
-}
-
-func daysIn(y, m int) int {
-	switch m {
-	case 4, 6, 9, 11:
-		return 30
-	case 2:
-		if y%4 == 0 && (y%100 != 0 || y%400 == 0) {
-			return 29
-		}
-		return 28
-	}
-	return 31
+	return change.Days(y, m, d)
 }

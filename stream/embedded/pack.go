@@ -10,8 +10,7 @@ import (
 // Batches are compressed with snappy, one block without framing
 // (github.com/google/snappy, format_description.txt), as Kafka clients read
 // it. A block says how long it is unpacked, so whoever reads it makes one
-// buffer of the right size; LZ4 takes three times as long for a tenth less,
-// and its frames say no length.
+// buffer of the right size. LZ4 frames, which say no length, took longer.
 
 // maxUnpacked bounds what a batch may unpack to: more than the largest publish.
 const maxUnpacked = 1 << 30
