@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"tailwater/internal/failpoint"
 )
 
 // endsFile remembers the synced end of every partition: whoever was told of a
@@ -108,8 +110,12 @@ func (e *endsFile) save(topics []*topic, next map[*partition]int64) error {
 	if int64(len(b)) > e.region {
 		return e.create(2*int64(len(b))/minRegion*minRegion + minRegion)
 	}
+	failpoint.At(failpoint.StreamEndsWriting)
 	if _, err := e.f.WriteAt(b, int64(e.generation%2)*e.region); err != nil {
 		return fmt.Errorf("write ends: %w", err)
+	}
+	if err := failpoint.Err(failpoint.StreamEndsWritten, unix.EIO); err != nil {
+		return fmt.Errorf("sync ends: %w", err)
 	}
 	if err := unix.Fdatasync(int(e.f.Fd())); err != nil {
 		return fmt.Errorf("sync ends: %w", err)

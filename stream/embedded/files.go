@@ -8,8 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/cespare/xxhash/v2"
+
+	"tailwater/internal/failpoint"
 )
 
 // fileVersion is the format version of every file that this package writes.
@@ -140,11 +143,20 @@ func writeFile(path string, b []byte) error {
 	}
 	_, err = f.Write(b)
 	if err == nil {
+		err = failpoint.Err(failpoint.StreamFileWritten, syscall.ENOSPC)
+	}
+	if err == nil {
 		err = f.Sync()
+	}
+	if err == nil {
+		err = failpoint.Err(failpoint.StreamFileSynced, syscall.EIO)
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
 		err = os.Rename(path+tempSuffix, path)
+	}
+	if err == nil {
+		err = failpoint.Err(failpoint.StreamFileRenamed, syscall.EIO)
 	}
 	if err == nil {
 		err = syncDir(filepath.Dir(path))
@@ -152,6 +164,7 @@ func writeFile(path string, b []byte) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("write %s: %w", path, err), removeIfThere(path+tempSuffix))
 	}
+	failpoint.At(failpoint.StreamDirSynced)
 	return nil
 }
 

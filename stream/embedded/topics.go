@@ -14,6 +14,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"tailwater/internal/failpoint"
 	"tailwater/stream"
 )
 
@@ -232,11 +233,13 @@ func (l *Log) createTopic(spec stream.TopicSpec) (stream.Topic, error) {
 	if err := syncDir(l.logDir); err != nil {
 		return stream.Topic{}, fmt.Errorf("create topic %s: %w", spec.Name, err)
 	}
+	failpoint.At(failpoint.StreamTopicMade)
 	l.topics.nextID++
 	t := l.newTopic(topicRecord{Name: spec.Name, ID: l.topics.nextID, Incarnation: newIncarnation(), Partitions: spec.Partitions, MaxRecord: spec.MaxRecord})
 	if err := l.topics.save(t); err != nil {
 		return stream.Topic{}, fmt.Errorf("create topic %s: %w", spec.Name, err)
 	}
+	failpoint.At(failpoint.StreamTopicStored)
 	l.topics.mu.Lock()
 	l.topics.byName[t.name] = t
 	l.topics.mu.Unlock()
