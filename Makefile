@@ -3,10 +3,13 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help tools-check build demo demo-mysql demo-mariadb test lint fuzz fuzz-coverage nightly clean
+.PHONY: help tools-check build demo demo-mysql demo-mariadb test campaign lint fuzz fuzz-coverage nightly clean
 
 GO ?= go
 FUZZTIME ?= 20s
+KILLS ?= 200
+SEED ?= 1
+SERVERS ?= mysql,kafka,redis,s3
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -43,6 +46,10 @@ demo-mariadb: build ## The same on twelve real MariaDB servers
 test: build ## Start the servers that the tests need, run every test, stop the servers
 	@$(GO) build -o bin/test-runner ./internal/testenv/run
 	@TAILWATER_BIN="$(CURDIR)/bin/tailwater" exec bin/test-runner
+
+campaign: tools-check ## Kill a pipeline at named steps on real servers, and check from outside (KILLS, SEED, SERVERS)
+	@$(GO) build -o bin/campaign ./internal/campaign/run
+	@exec bin/campaign -kills $(KILLS) -seed $(SEED) -servers $(SERVERS) $(ARGS)
 
 nightly: FUZZTIME := 2m
 nightly: tools-check fuzz-coverage fuzz ## Run what is too large for make test: fuzz targets for 2m each, transactions of 2 GiB

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,46 @@ const (
 	ledgerColumns = "n, cents, digest, kind, CAST(epoch_us(at) AS VARCHAR)"
 	tableColumns  = "n, ver, tag, COALESCE(sha256(body), ''), ''"
 )
+
+// Done counts the rows of a view that the lake below dir has committed.
+type Done struct {
+	Dir, View string
+	rows      int64
+	counted   map[string]bool
+}
+
+// Rows looks for what was committed since the last time.
+func (d *Done) Rows() (int64, error) {
+	if d.counted == nil {
+		d.counted = map[string]bool{}
+	}
+	err := filepath.WalkDir(filepath.Join(d.Dir, "_tailwater", d.View), func(path string, e os.DirEntry, err error) error {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		if err != nil || e.IsDir() || !strings.HasSuffix(path, ".done") || d.counted[path] {
+			return err
+		}
+		var batch struct {
+			Files []struct {
+				Rows int64 `json:"rows"`
+			} `json:"files"`
+		}
+		b, err := os.ReadFile(path)
+		if err == nil {
+			err = json.Unmarshal(b, &batch)
+		}
+		if err != nil {
+			return nil // it is being written
+		}
+		d.counted[path] = true
+		for _, f := range batch.Files {
+			d.rows += f.Rows
+		}
+		return nil
+	})
+	return d.rows, err
+}
 
 // ReadLake reads the Parquet files below dir, a lake's local directory, with
 // DuckDB, the program of that path. A table without a file has no rows.

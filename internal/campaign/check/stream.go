@@ -77,6 +77,30 @@ func (l Log) Read(ctx context.Context) ([]Event, Findings, error) {
 	return out, found, nil
 }
 
+// Follow hands every event of a view to take as it comes, those included that
+// do not count, until ctx ends. Brokers may come and go.
+func (l Log) Follow(ctx context.Context, view string, take func(*Event)) error {
+	cl, err := l.Client(kgo.ConsumeTopics(l.Topic(view)), kgo.UnknownTopicRetries(-1))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	r := &reader{Log: l, texts: map[string]string{}}
+	for ctx.Err() == nil {
+		cl.PollFetches(ctx).EachRecord(func(rec *kgo.Record) {
+			if len(rec.Key) == 0 {
+				return
+			}
+			// What is no event is found by Read, which names its place.
+			if e, err := r.event(view, rec.Value); err == nil {
+				e.Published = rec.Timestamp.UnixMilli()
+				take(&e)
+			}
+		})
+	}
+	return nil
+}
+
 type reader struct {
 	Log
 	// texts holds each text once: tags and transactions repeat.

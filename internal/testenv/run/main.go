@@ -5,7 +5,7 @@
 //	vet and budget   go vet, and package budget over the whole repository
 //	in process       every package whose tests need nothing but Go
 //	real servers     every package whose tests import package testenv
-//	end to end       the packages below internal/e2e
+//	end to end       the packages below internal/e2e, and internal/campaign
 //
 // It fails when a test fails, when a suite finds no test, when something is
 // missing and ALLOW_MISSING=1 is not set, and when the whole takes longer than

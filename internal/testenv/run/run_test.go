@@ -22,6 +22,8 @@ func TestSortIntoSuites_EveryPackageIsInExactlyOneSuite(t *testing.T) {
 		"tailwater/binlog testing tailwater/internal/testenv\n" +
 		"tailwater/internal/budget go/ast\n" +
 		"tailwater/internal/testenv os\n" +
+		"tailwater/internal/campaign tailwater/internal/testenv\n" +
+		"tailwater/internal/campaign/check fmt\n" +
 		"tailwater/internal/e2e tailwater/internal/testenv\n" +
 		"tailwater/internal/e2e/kill tailwater/internal/testenv\n" +
 		"tailwater/internal/e2ex fmt\n\n") {
@@ -29,9 +31,9 @@ func TestSortIntoSuites_EveryPackageIsInExactlyOneSuite(t *testing.T) {
 	}
 	want := map[string][]string{
 		"vet and budget": {"tailwater/internal/budget"},
-		"in process":     {"tailwater/change", "tailwater/internal/e2ex"},
+		"in process":     {"tailwater/change", "tailwater/internal/campaign/check", "tailwater/internal/e2ex"},
 		"real servers":   {"tailwater/binlog", "tailwater/internal/testenv"},
-		"end to end":     {"tailwater/internal/e2e", "tailwater/internal/e2e/kill"},
+		"end to end":     {"tailwater/internal/campaign", "tailwater/internal/e2e", "tailwater/internal/e2e/kill"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)

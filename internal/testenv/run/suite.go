@@ -20,6 +20,7 @@ const (
 	testenvPkg = module + "/internal/testenv"
 	budgetPkg  = module + "/internal/budget"
 	endToEnd   = module + "/internal/e2e"
+	campaign   = module + "/internal/campaign"
 )
 
 // suite is a part of the repository's tests.
@@ -64,7 +65,7 @@ func sortIntoSuites(list string) []*suite {
 		switch {
 		case path == budgetPkg:
 			s = budget
-		case path == endToEnd || strings.HasPrefix(path, endToEnd+"/"):
+		case path == campaign || path == endToEnd || strings.HasPrefix(path, endToEnd+"/"):
 			s = whole
 		case path == testenvPkg || slices.Contains(words[1:], testenvPkg):
 			s = servers

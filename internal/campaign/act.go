@@ -1,0 +1,238 @@
+package campaign
+
+import (
+	"fmt"
+	"maps"
+	"syscall"
+	"time"
+
+	"tailwater/internal/campaign/fault"
+	"tailwater/internal/status"
+)
+
+// cycle is one kill with what is around it, and the recovery.
+func (c *campaign) cycle(i int) {
+	began := time.Now()
+	what := c.act(i)
+	c.recovered(what)
+	took := time.Since(began)
+	c.report.cycle(what, took)
+}
+
+// act does what is due, and returns what it was.
+func (c *campaign) act(i int) string {
+	switch {
+	case i == c.o.Kills/4 && c.spare != nil:
+		return c.freeze()
+	case i == c.o.Kills/2:
+		return c.outgrow()
+	case i == 2*c.o.Kills/3 && c.s.redis != nil:
+		c.flush()
+	}
+	if c.rng.IntN(2) == 0 {
+		c.spoil()
+	}
+	switch pick := c.rng.IntN(100); {
+	case pick < 12:
+		return c.killServer()
+	case pick < 18 && c.spare != nil:
+		return c.takeOver()
+	case pick < 24 && c.spare != nil:
+		return c.handOver()
+	}
+	return c.killProcess(c.members[c.rng.IntN(len(c.members))])
+}
+
+// spoil makes a link bad for a while. It is healed as time goes by.
+func (c *campaign) spoil() {
+	name := c.s.names[c.rng.IntN(len(c.s.names))]
+	kind := fault.Kinds[c.rng.IntN(len(fault.Kinds))]
+	every, last := 1+c.rng.IntN(2), time.Duration(200+c.rng.IntN(1800))*time.Millisecond
+	c.s.links[name].Set(kind, every)
+	c.heal[name] = time.Now().Add(last)
+	c.disturbed = time.Now()
+	c.report.fault(string(kind))
+}
+
+// killProcess kills a process, at the step that it is armed with if it comes
+// there soon.
+func (c *campaign) killProcess(m *member) string {
+	l := m.life
+	what := m.name
+	if l.armed != "" {
+		what += " at " + string(l.armed)
+		if atEnd(l.armed) {
+			// A process that has hardly begun does not hear a signal as it should.
+			c.soon(func() bool { _, err := l.runFile(); return err == nil || m.life != l })
+			l.tell()
+		}
+		c.soon(func() bool { return m.life != l }) // it has been started again
+		if m.life != l {
+			return what
+		}
+	} else {
+		c.pause(time.Duration(c.rng.IntN(700)) * time.Millisecond)
+		if m.life != l {
+			return what
+		}
+	}
+	c.kill(m)
+	c.start(m, 9)
+	return what
+}
+
+// soon waits up to three seconds.
+func (c *campaign) soon(done func() bool) {
+	until := time.Now().Add(3 * time.Second)
+	c.wait(time.Minute, "a step", func() error {
+		if done() || time.Now().After(until) {
+			return nil
+		}
+		return fmt.Errorf("not yet")
+	})
+}
+
+// kill ends a process by kill -9.
+func (c *campaign) kill(m *member) {
+	before := committed(c.work)
+	m.life.kill()
+	point := ""
+	if m.life.fired() {
+		point = string(m.life.armed)
+		c.arms.hit(m.life.armed)
+	}
+	c.record(m.name, point, m.life.ended, before)
+}
+
+// killServer kills a server and starts it again.
+func (c *campaign) killServer() string {
+	names, servers := c.s.servers()
+	name := names[c.rng.IntN(len(names))]
+	c.disturbed = time.Now()
+	before := committed(c.work)
+	servers[name].Kill(c.tb)
+	k := c.record(name, "", time.Now(), before)
+	c.pause(time.Duration(c.rng.IntN(500)) * time.Millisecond)
+	servers[name].Restart(c.tb)
+	c.disturbed = time.Now()
+	if c.sinksLack(name, sum(before)) { // Redis could not be asked before
+		c.watch.hit(k)
+	}
+	return name
+}
+
+// flush empties Redis: the windows are made again from the stream.
+func (c *campaign) flush() {
+	if err := flushRedis(c.tb.Context(), c.s.redis.Addr); err != nil {
+		c.tb.Fatal(err)
+	}
+	c.report.fault("redis emptied")
+}
+
+// streams waits until a member follows every shard, and returns how long that
+// took since it began.
+func (c *campaign) streams(m *member) time.Duration {
+	c.wait(recoveryLimit, m.name+" to follow all shards", func() error {
+		s, err := m.life.status()
+		if err != nil {
+			return err
+		}
+		for i := range s.Shards {
+			if sh := &s.Shards[i]; sh.State != status.Streaming || !sh.Connected {
+				return fmt.Errorf("shard %s is %s: %s", sh.Shard, sh.State, sh.Error)
+			}
+		}
+		return nil
+	})
+	return time.Since(m.life.started)
+}
+
+// change kills the reader, if it has not ended, and makes the spare the reader.
+func (c *campaign) change() {
+	if c.reader.life != nil {
+		c.kill(c.reader)
+	}
+	c.reader, c.spare = c.spare, c.reader
+	c.spare.life, c.spare.retired = nil, false
+	c.members[0] = c.reader
+}
+
+// takeOver starts a second reader beside the first, which loses its shards, and
+// kills the first.
+func (c *campaign) takeOver() string {
+	c.reader.retired = true
+	c.start(c.spare, 0)
+	c.report.takeover(c.streams(c.spare))
+	c.change()
+	return "take-over of the shards"
+}
+
+// freeze stops the reader for longer than every time-out, has another take its
+// shards, and lets it go on: what it still writes must not count.
+func (c *campaign) freeze() string {
+	c.soon(func() bool { _, err := c.reader.life.runFile(); return err == nil })
+	old := c.reader
+	old.retired = true
+	old.life.signal(syscall.SIGSTOP)
+	c.report.fault("reader stopped and continued")
+	c.pause(8 * time.Second)
+	c.start(c.spare, 0)
+	c.report.takeover(c.streams(c.spare))
+	old.life.signal(syscall.SIGCONT)
+	c.pause(3 * time.Second)
+	c.change()
+	return "a reader that was stopped for 8 s, replaced, and continued"
+}
+
+// handOver ends a windows' or a lake's process in order, so that its partitions
+// go to the other one. It is started again when it has ended.
+func (c *campaign) handOver() string {
+	m := c.members[1+c.rng.IntN(len(c.members)-1)]
+	l := m.life
+	c.soon(func() bool { _, err := l.runFile(); return err == nil || m.life != l })
+	l.tell()
+	c.report.fault("partitions handed over")
+	c.wait(recoveryLimit, m.name+" to end after SIGTERM", func() error {
+		if m.life == l {
+			return fmt.Errorf("it still runs; %s", l.log)
+		}
+		return nil
+	})
+	return "partitions of " + m.name + " handed over"
+}
+
+// outgrow has a row written that is larger than stream.max_record: its shard
+// must stop and say so, and go on from there once the bound is raised.
+func (c *campaign) outgrow() string {
+	lanes := c.work.Lanes()
+	lane := lanes[len(lanes)-1]
+	lane.InsertText(c.s.maxRecord + c.s.maxRecord/8)
+	c.report.fault("row above stream.max_record")
+	c.wait(recoveryLimit, "shard "+lane.Shard+" to stop at a row above stream.max_record", func() error {
+		s, err := c.reader.life.status()
+		if err != nil {
+			return err
+		}
+		for i := range s.Shards {
+			if sh := &s.Shards[i]; sh.Shard == lane.Shard && sh.State == status.Stopped {
+				c.report.StoppedBy = sh.Error
+				return nil
+			}
+		}
+		return fmt.Errorf("it is not stopped")
+	})
+	c.s.maxRecord *= 4
+	for _, m := range c.members {
+		c.kill(m)
+		c.start(m, 0)
+	}
+	return "stream.max_record was raised"
+}
+
+// healAll heals every link.
+func (c *campaign) healAll() {
+	for name := range maps.Clone(c.heal) {
+		c.heal[name] = time.Now()
+	}
+	c.tick()
+}
