@@ -17,6 +17,7 @@ func (c *campaign) cycle(i int) {
 	c.recovered(what)
 	took := time.Since(began)
 	c.report.cycle(what, took)
+	c.tb.Logf("cycle %d, %.1f s: %s", i, took.Seconds(), what)
 }
 
 // act does what is due, and returns what it was.
@@ -24,27 +25,30 @@ func (c *campaign) act(i int) string {
 	switch {
 	case i == c.o.Kills/4 && c.spare != nil:
 		return c.freeze()
+	case i == c.o.Kills/3:
+		return c.killInside()
 	case i == c.o.Kills/2:
 		return c.outgrow()
 	case i == 2*c.o.Kills/3 && c.s.redis != nil:
 		c.flush()
 	}
+	link := ""
 	if c.rng.IntN(2) == 0 {
-		c.spoil()
+		link = c.spoil()
 	}
 	switch pick := c.rng.IntN(100); {
 	case pick < 12:
-		return c.killServer()
+		return c.killServer() + link
 	case pick < 18 && c.spare != nil:
-		return c.takeOver()
+		return c.takeOver() + link
 	case pick < 24 && c.spare != nil:
-		return c.handOver()
+		return c.handOver() + link
 	}
-	return c.killProcess(c.members[c.rng.IntN(len(c.members))])
+	return c.killProcess(c.members[c.rng.IntN(len(c.members))]) + link
 }
 
 // spoil makes a link bad for a while. It is healed as time goes by.
-func (c *campaign) spoil() {
+func (c *campaign) spoil() string {
 	name := c.s.names[c.rng.IntN(len(c.s.names))]
 	kind := fault.Kinds[c.rng.IntN(len(fault.Kinds))]
 	every, last := 1+c.rng.IntN(2), time.Duration(200+c.rng.IntN(1800))*time.Millisecond
@@ -52,6 +56,7 @@ func (c *campaign) spoil() {
 	c.heal[name] = time.Now().Add(last)
 	c.disturbed = time.Now()
 	c.report.fault(string(kind))
+	return fmt.Sprintf(", link to %s: %s for %v", name, kind, last)
 }
 
 // killProcess kills a process, at the step that it is armed with if it comes
@@ -175,13 +180,13 @@ func (c *campaign) freeze() string {
 	old.retired = true
 	old.life.signal(syscall.SIGSTOP)
 	c.report.fault("reader stopped and continued")
-	c.pause(8 * time.Second)
+	c.pause(7 * time.Second)
 	c.start(c.spare, 0)
 	c.report.takeover(c.streams(c.spare))
 	old.life.signal(syscall.SIGCONT)
-	c.pause(3 * time.Second)
+	c.pause(1500 * time.Millisecond)
 	c.change()
-	return "a reader that was stopped for 8 s, replaced, and continued"
+	return "a reader that was stopped for 7 s, replaced, and continued"
 }
 
 // handOver ends a windows' or a lake's process in order, so that its partitions
@@ -199,6 +204,27 @@ func (c *campaign) handOver() string {
 		return nil
 	})
 	return "partitions of " + m.name + " handed over"
+}
+
+// killInside has the largest transaction written, and kills the reader while it
+// is likely inside.
+func (c *campaign) killInside() string {
+	lanes := c.work.Lanes()
+	lane := lanes[c.rng.IntN(len(lanes))]
+	before := lane.Committed.Load()
+	lane.InsertRows(c.o.MaxRows)
+	c.wait(recoveryLimit, "the commit of a large transaction", func() error {
+		if lane.Committed.Load() == before {
+			return fmt.Errorf("shard %s is at number %d", lane.Shard, before)
+		}
+		return nil
+	})
+	c.kill(c.reader)
+	c.start(c.reader, 0)
+	c.pause(2 * time.Second)
+	c.kill(c.reader)
+	c.start(c.reader, 0)
+	return fmt.Sprintf("the reader inside a transaction of %d rows, twice", c.o.MaxRows)
 }
 
 // outgrow has a row written that is larger than stream.max_record: its shard

@@ -64,7 +64,7 @@ func (a *arms) next(role string) (failpoint.Name, string) {
 		case !a.reaches(role, n):
 		case a.hits[n] > 0:
 			known = append(known, n)
-		case a.tries[n] < 3:
+		case a.tries[n] < 2:
 			fresh = append(fresh, n)
 		}
 	}

@@ -68,7 +68,10 @@ func (c *campaign) lagBack(last time.Time) {
 		}
 		return c.sinksHave(sum(samples[0].want))
 	})
-	c.report.LagBack = time.Since(last).Seconds()
+	c.report.LagBack = rounded(time.Since(last))
+	if c.report.LagBack > 60 {
+		c.report.violate("recovery", "the lag was below %v only %.0f s after the last fault, want 60", lag, c.report.LagBack)
+	}
 }
 
 // redisURL is where the windows are read.
@@ -143,6 +146,7 @@ func (c *campaign) compare(ctx context.Context) error {
 	}
 	c.report.found("windows", check.Windows(&truth, events, stored, windowSeconds))
 	c.report.Rows, c.report.Transactions = int64(len(events)), int64(len(truth.Entries))
+	c.lakeHas(events)
 	c.drain()
 	lake, err := check.ReadLake(ctx, filepath.Join(testenv.Root(c.tb), "deploy", "dev", "duckdb"), c.s.lakeDir)
 	if err != nil {
@@ -150,6 +154,26 @@ func (c *campaign) compare(ctx context.Context) error {
 	}
 	c.report.found("lake", check.Lake(events, lake))
 	return nil
+}
+
+// lakeHas waits until the lake has committed as many rows of each view as the
+// stream has: a process of the role lake alone does not wait for that when it
+// is told to end.
+func (c *campaign) lakeHas(events []check.Event) {
+	want := map[string]int64{}
+	for i := range events {
+		want[events[i].Table]++
+	}
+	for view, n := range want {
+		done := check.Done{Dir: c.s.lakeDir, View: view}
+		c.wait(recoveryLimit, "the lake to have every row of view "+view, func() error {
+			rows, err := done.Rows()
+			if err == nil && rows < n {
+				err = fmt.Errorf("it has %d of %d", rows, n)
+			}
+			return err
+		})
+	}
 }
 
 // drain ends every process by SIGTERM. The readers' come first, for the sinks

@@ -51,7 +51,7 @@ type Options struct {
 // Full returns the sizes of a whole campaign.
 func Full(kills int, seed uint64) Options {
 	return Options{
-		Kills: kills, Seed: seed, Shards: 4, Lanes: 3, MaxRows: 1_000_000, MaxBody: 12 << 20, MaxRecord: 16 << 20,
+		Kills: kills, Seed: seed, Shards: 4, Lanes: 2, MaxRows: 1_000_000, MaxBody: 12 << 20, MaxRecord: 16 << 20,
 		Pause: 60 * time.Millisecond, Idle: 20 * time.Second, Limit: 5*time.Minute + time.Duration(kills)*12*time.Second,
 	}
 }

@@ -31,7 +31,7 @@ func sound() *delivered {
 	}
 	for seq := int64(1); seq <= 5; seq++ {
 		txn := fmt.Sprintf("uuid:%d", seq)
-		commit := 1_700_000_000_000_000 + seq*4_000_000
+		commit := 1_700_000_001_000_000 + seq*4_000_000
 		var lines []string
 		for id := int64(1); id <= 2; id++ {
 			row := Row{Lane: 0, ID: id, N: 100 + seq*(2*id-3), Ver: seq, Tag: fmt.Sprintf("0-%d", seq)}

@@ -18,7 +18,7 @@ import (
 
 // lakeColumns are what is asked for in addition to the metadata.
 const (
-	ledgerColumns = "n, cents, digest, kind, CAST(epoch_us(at) AS VARCHAR)"
+	ledgerColumns = "n, cents, digest, kind, CAST(epoch_us(\"at\") AS VARCHAR)"
 	tableColumns  = "n, ver, tag, COALESCE(sha256(body), ''), ''"
 )
 

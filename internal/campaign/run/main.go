@@ -71,7 +71,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if *short {
 		o = campaign.Short(*kills, *seed)
 	}
-	o.Servers, o.Dir, o.Program, o.Points = words, *dir, *program, true
+	o.Servers, o.Dir, o.Points = words, *dir, true
+	if *program != "" {
+		if o.Program, err = filepath.Abs(*program); err != nil {
+			fmt.Fprintf(stderr, "campaign: find %s: %v\n", *program, err)
+			return 2
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return carryOut(ctx, o, stdout, stderr)

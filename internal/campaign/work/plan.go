@@ -114,7 +114,7 @@ var kinds = []struct {
 	make  func(*planner, *plan)
 }{
 	{34, (*planner).transfer}, {16, (*planner).insert}, {12, (*planner).update}, {8, (*planner).delete}, {8, (*planner).chain},
-	{6, (*planner).several}, {4, (*planner).large}, {2, (*planner).many}, {4, (*planner).rollback}, {4, (*planner).savepoint}, {2, (*planner).alter},
+	{6, (*planner).several}, {4, (*planner).large}, {2, (*planner).bulky}, {4, (*planner).rollback}, {4, (*planner).savepoint}, {2, (*planner).alter},
 }
 
 // next makes the next plan.
@@ -238,26 +238,29 @@ func (g *planner) text(size int) string {
 	return b.String()[:size]
 }
 
-// scale is a number from 1 to most, each order of magnitude as likely.
-func (g *planner) scale(most int) int {
+// scale is a number from 1 to most, each order of magnitude as likely up to
+// often; one in thirty goes beyond.
+func (g *planner) scale(often, most int) int {
+	if g.rng.IntN(30) != 0 {
+		most = min(often, most)
+	}
 	return max(1, int(math.Exp(g.rng.Float64()*math.Log(float64(most)))))
 }
 
 // large adds one item with a text of any size.
 func (g *planner) large(p *plan) {
 	p.kind = "large"
-	g.item(p, g.scale(g.o.MaxBody))
+	g.item(p, g.scale(64<<10, g.o.MaxBody))
 }
 
-// oversize is a plan of its own: one item with a text of so many bytes. Its
-// number comes when it is the lane's turn.
-func (g *planner) oversize(size int) *plan {
-	p := &plan{kind: "oversize"}
+// oversize adds one item with a text of so many bytes, which the model leaves
+// alone from then on.
+func (g *planner) oversize(p *plan, size int) {
+	p.kind = "oversize"
 	r := check.Row{Lane: g.lane, ID: math.MaxInt32, N: 1, Ver: 1, Tag: "oversize"}
 	text := strings.Repeat("0123456789abcdef", size/16+1)[:size]
 	r.Body = check.BodyHash(text)
 	g.created(p, "items", r, text)
-	return p
 }
 
 // several changes two tables by one statement.
@@ -332,18 +335,24 @@ func where(rows []check.Row) string {
 	return "id IN (" + strings.Join(ids, ", ") + ")"
 }
 
-// many inserts up to the most rows by one statement, or deletes those of the
-// last time.
-func (g *planner) many(p *plan) {
-	if s := g.bulk; s != nil {
-		p.kind = "many deleted"
-		p.statements = append(p.statements, fmt.Sprintf("DELETE FROM items_%d WHERE id BETWEEN %d AND %d", g.lane, s.from, s.to))
-		p.lines = s.lines("d", g.lane)
-		p.changes = append(p.changes, func() { g.bulk = nil })
+// bulky inserts many rows by one statement, or deletes those of the last time.
+func (g *planner) bulky(p *plan) {
+	if g.bulk == nil {
+		g.many(p, g.scale(2000, g.o.MaxRows))
 		return
 	}
+	s := g.bulk
+	p.kind = "many deleted"
+	p.statements = append(p.statements, fmt.Sprintf("DELETE FROM items_%d WHERE id BETWEEN %d AND %d", g.lane, s.from, s.to))
+	p.lines = s.lines("d", g.lane)
+	p.changes = append(p.changes, func() { g.bulk = nil })
+}
+
+// many inserts so many rows by one statement. Rows of an earlier one that were
+// not deleted stay.
+func (g *planner) many(p *plan, rows int) {
 	p.kind = "many"
-	n := int64(g.scale(g.o.MaxRows))
+	n := int64(rows)
 	s := &span{g.nextID, g.nextID + n - 1, g.tag()}
 	g.nextID += n
 	p.statements = append(p.statements, fmt.Sprintf("INSERT INTO items_%d (lane, id, n, ver, tag, body) SELECT %d, %d + a.k * 1000 + b.k, b.k, 1, '%s', NULL "+

@@ -20,6 +20,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
+
 	"tailwater/internal/campaign/check"
 )
 
@@ -71,8 +73,8 @@ type Lane struct {
 
 	dsn   string
 	plans *planner
-	// special is a plan that goes before the others.
-	special chan *plan
+	// special makes a plan that goes before the others.
+	special chan func(*planner, *plan)
 	failure error
 }
 
@@ -116,11 +118,19 @@ func (w *Work) Run(ctx, ends context.Context) error {
 
 // InsertText makes a lane insert one row with a text of so many bytes, before
 // anything else.
-func (l *Lane) InsertText(bytes int) { l.special <- l.plans.oversize(bytes) }
+func (l *Lane) InsertText(bytes int) {
+	l.special <- func(g *planner, p *plan) { g.oversize(p, bytes) }
+}
+
+// InsertRows makes a lane insert so many rows by one statement, before anything
+// else.
+func (l *Lane) InsertRows(n int) {
+	l.special <- func(g *planner, p *plan) { g.many(p, n) }
+}
 
 func newLane(o Options, s Shard, shard, lane int) *Lane {
 	return &Lane{
-		Shard: s.Name, Number: int64(lane), dsn: s.DSN, plans: newPlanner(o, shard, lane), special: make(chan *plan, 1),
+		Shard: s.Name, Number: int64(lane), dsn: s.DSN, plans: newPlanner(o, shard, lane), special: make(chan func(*planner, *plan), 1),
 	}
 }
 
@@ -140,16 +150,24 @@ func (l *Lane) prepare(ctx context.Context) error {
 
 func (l *Lane) run(ctx, ends context.Context) error {
 	// A connection that hangs must not hang the lane: servers are killed.
-	db, err := sql.Open("mysql", l.dsn+check.Database+"?multiStatements=true&timeout=5s&readTimeout=120s&writeTimeout=60s")
+	cfg, err := mysql.ParseDSN(l.dsn + check.Database + "?timeout=5s&readTimeout=120s&writeTimeout=60s")
 	if err != nil {
 		return err
 	}
+	cfg.Logger = &mysql.NopLogger{} // what is lost with a killed server is tried again
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return err
+	}
+	db := sql.OpenDB(connector)
 	defer func() { _ = db.Close() }()
 	db.SetMaxOpenConns(1)
 	for ctx.Err() == nil {
 		var p *plan
 		select {
-		case p = <-l.special:
+		case fill := <-l.special:
+			p = new(plan)
+			fill(l.plans, p)
 			p.number(l.plans)
 		default:
 			p = l.plans.next()
@@ -159,6 +177,8 @@ func (l *Lane) run(ctx, ends context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+		case fill := <-l.special: // also where the lane rests for long
+			l.special <- fill
 		case <-time.After(p.pause):
 		}
 	}

@@ -78,8 +78,9 @@ func TestPlanner_AccountsKeepTheirSum(t *testing.T) {
 
 func TestPlanner_AnOversizedRowIsNumberedWhenItIsItsTurn(t *testing.T) {
 	g := newPlanner(Options{Seed: 3, MaxRows: 10, MaxBody: 10}, 0, 0)
-	p := g.oversize(1000)
 	g.next().settle()
+	p := new(plan)
+	g.oversize(p, 1000)
 	p.number(g)
 	if p.seq != 2 || p.events != 1 || len(p.statements) != 2 || len(p.statements[0]) < 1000 {
 		t.Errorf("got number %d, %d events, %d statements", p.seq, p.events, len(p.statements))
