@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help tools-check build demo demo-mysql demo-mariadb test lint fuzz fuzz-coverage nightly clean
+.PHONY: help tools-check build build-failpoints demo demo-mysql demo-mariadb test lint fuzz fuzz-coverage nightly clean
 
 GO ?= go
 FUZZTIME ?= 20s
@@ -28,6 +28,9 @@ build: tools-check ## Build bin/tailwater (the first time takes minutes)
 	trap 'kill $$build 2>/dev/null' INT TERM; s=0; \
 	while kill -0 $$build 2>/dev/null; do sleep 0.5; s=$$((s+1)); [ $$((s % 40)) != 0 ] || echo "building: $$((s/2)) s so far" >&2; done; \
 	wait $$build
+
+build-failpoints: tools-check ## Build bin/tailwater-failpoints, which tests can kill and fail at named steps
+	@$(GO) build -tags failpoints -ldflags "-X main.version=$(VERSION)+failpoints" -o bin/tailwater-failpoints ./cmd/tailwater
 
 demo: build ## Run the whole pipeline on twelve built-in primaries; no servers needed
 	@exec bin/tailwater demo $(ARGS)

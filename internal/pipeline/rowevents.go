@@ -8,6 +8,7 @@ import (
 
 	"tailwater/binlog"
 	"tailwater/change"
+	"tailwater/internal/failpoint"
 	"tailwater/internal/view"
 	"tailwater/stream"
 )
@@ -77,6 +78,7 @@ func (p *publisher) store(pl *boundPlan) error {
 	if pl.stored {
 		return nil
 	}
+	failpoint.At(failpoint.SchemaStoring)
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	if err := p.o.Log.PutSchema(ctx, pl.plan.Schema()); err != nil {

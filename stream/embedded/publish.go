@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"tailwater/internal/failpoint"
 	"tailwater/stream"
 	"tailwater/stream/internal/wire"
 )
@@ -125,7 +127,13 @@ func (w *writer) send(ctx context.Context, size int64) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, w.log.o.Timeout, fmt.Errorf("no answer within %s", w.log.o.Timeout))
 	defer cancel()
 	*w.reply = kmsg.ProduceResponse{}
+	if err := failpoint.Err(failpoint.StreamBatchAppending, io.ErrUnexpectedEOF); err != nil {
+		return err
+	}
 	if err := w.nc.do(ctx, w.request, w.reply); err != nil {
+		return err
+	}
+	if err := failpoint.Err(failpoint.StreamBatchAppended, io.ErrUnexpectedEOF); err != nil {
 		return err
 	}
 	return w.acknowledge(now)
