@@ -48,8 +48,8 @@ test: build ## Start the servers that the tests need, run every test, stop the s
 	@TAILWATER_BIN="$(CURDIR)/bin/tailwater" exec bin/test-runner
 
 nightly: FUZZTIME := 2m
-nightly: tools-check fuzz-coverage fuzz ## Run what is too large for make test: fuzz targets for 2m each, transactions of 2 GiB
-	TAILWATER_NIGHTLY=1 $(GO) test -count=1 -timeout 30m -run 'A34_A40_Memory' -v ./binlog
+nightly: tools-check fuzz-coverage fuzz ## Run what is too large for make test: fuzz targets for 2m each, transactions of 5 GiB, rows of 900 MiB
+	TAILWATER_NIGHTLY=1 $(GO) test -count=1 -timeout 60m -run 'A34_A40_Memory|A7_ATransaction|A35_RowsUp' -v ./binlog
 
 lint: tools-check ## gofmt, go vet and staticcheck
 	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "not formatted by gofmt:" $$files >&2; exit 1; }
