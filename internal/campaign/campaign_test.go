@@ -4,28 +4,13 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
 	"tailwater/internal/campaign/check"
+	"tailwater/internal/testenv"
 )
-
-// failing is the program with its failpoints, built once for all tests here.
-var failing = sync.OnceValues(func() (string, error) {
-	root, err := filepath.Abs(filepath.Join("..", ".."))
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(root, "bin", "tailwater-failpoints")
-	cmd := exec.Command("go", "build", "-tags", "failpoints", "-o", bin, "./cmd/tailwater")
-	cmd.Dir = root
-	cmd.Stderr = os.Stderr
-	return bin, cmd.Run()
-})
 
 // seed is CAMPAIGN_SEED, or another one each time.
 func seed(t *testing.T) uint64 {
@@ -43,12 +28,9 @@ func seed(t *testing.T) uint64 {
 
 // short runs a short campaign and fails with its first violations.
 func short(t *testing.T, kills int, servers ...string) {
-	bin, err := failing()
-	if err != nil {
-		t.Fatalf("build tailwater with failpoints: %v", err)
-	}
+	t.Helper()
 	o := Short(kills, seed(t))
-	o.Servers, o.Program, o.Points, o.Dir = servers, bin, true, os.Getenv("E2E_DIR")
+	o.Servers, o.Program, o.Points, o.Dir = servers, testenv.TailwaterFailpoints(t), true, os.Getenv("E2E_DIR")
 	t.Logf("CAMPAIGN_SEED=%d repeats the choices of this run", o.Seed)
 	r := Run(t, o)
 	text, err := json.Marshal(r)

@@ -244,7 +244,7 @@ func (p *publisher) mark(position []byte) {
 func (p *publisher) beat(watermark int64) {
 	b := p.cur
 	p.beats.due(p.o.Now(), func(t *target, part int32) {
-		b.records = append(b.records, stream.Record{
+		b.add(stream.Record{
 			Topic: t.topic, Partition: part, Kind: stream.Heartbeat,
 			Shard: p.o.Shard, LSN: p.last, Watermark: watermark, Bare: t.foreign,
 		})

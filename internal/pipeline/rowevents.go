@@ -115,7 +115,7 @@ func (p *publisher) put(t *target, part int32, e view.Event, watermark int64) er
 		}
 	}
 	b := p.cur
-	b.records = append(b.records, stream.Record{
+	b.add(stream.Record{
 		Topic: t.topic, Partition: part, Kind: stream.Event, Shard: p.o.Shard, LSN: e.LSN,
 		Watermark: watermark, TxID: p.tx.ID, Row: p.row,
 		Key: b.hold(e.Key), Value: b.hold(e.Value),

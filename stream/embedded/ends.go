@@ -62,16 +62,22 @@ func openEnds(path string) (*endsFile, map[partitionID]int64, error) {
 	if !found {
 		return nil, nil, fmt.Errorf("no region of %s can be read; restore the directory from a copy: %w", path, damage)
 	}
-	ends := make(map[partitionID]int64)
-	for ; len(payload) >= 16; payload = payload[16:] {
-		id := partitionID{binary.BigEndian.Uint32(payload), int32(binary.BigEndian.Uint32(payload[4:]))}
-		ends[id] = int64(binary.BigEndian.Uint64(payload[8:]))
-	}
+	ends := parseEnds(payload)
 	e.f, err = os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open ends: %w", err)
 	}
 	return e, ends, nil
+}
+
+// parseEnds reads the payload of a region.
+func parseEnds(payload []byte) map[partitionID]int64 {
+	ends := make(map[partitionID]int64)
+	for ; len(payload) >= 16; payload = payload[16:] {
+		id := partitionID{binary.BigEndian.Uint32(payload), int32(binary.BigEndian.Uint32(payload[4:]))}
+		ends[id] = int64(binary.BigEndian.Uint64(payload[8:]))
+	}
+	return ends
 }
 
 // create writes a new file with room for regions of the given size. Both carry

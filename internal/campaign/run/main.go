@@ -9,10 +9,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -88,7 +86,7 @@ func carryOut(ctx context.Context, o campaign.Options, stdout, stderr io.Writer)
 	var report *campaign.Report
 	fine := campaign.RunHost(ctx, stderr, func(tb testing.TB) {
 		if o.Program == "" {
-			o.Program = build(tb)
+			o.Program = testenv.TailwaterFailpoints(tb)
 		}
 		report = campaign.Run(tb, o)
 		for _, v := range report.First {
@@ -106,15 +104,4 @@ func carryOut(ctx context.Context, o campaign.Options, stdout, stderr io.Writer)
 		return 1
 	}
 	return 0
-}
-
-// build builds the program with its failpoints.
-func build(tb testing.TB) string {
-	bin := filepath.Join(testenv.Root(tb), "bin", "tailwater-failpoints")
-	cmd := exec.Command("go", "build", "-tags", "failpoints", "-o", bin, "./cmd/tailwater")
-	cmd.Dir = testenv.Root(tb)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		tb.Fatalf("build tailwater: %v\n%s", err, strings.TrimSpace(string(out)))
-	}
-	return bin
 }
