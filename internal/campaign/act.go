@@ -10,27 +10,42 @@ import (
 	"tailwater/internal/status"
 )
 
+// step is what happens once in a campaign, behind so many kills.
+type step struct {
+	after int
+	act   func() string
+}
+
+// steps are those, in their order.
+func (c *campaign) steps() []step {
+	kills := c.o.Kills
+	out := []step{{kills / 3, c.killInside}, {kills / 2, c.outgrow}}
+	if c.spare != nil {
+		out = append([]step{{kills / 4, c.freeze}}, out...)
+	}
+	if c.s.redis != nil {
+		out = append(out, step{2 * kills / 3, c.flush})
+	}
+	return out
+}
+
 // cycle is one kill with what is around it, and the recovery.
 func (c *campaign) cycle(i int) {
 	began := time.Now()
-	what := c.act(i)
+	what := c.act()
+	back := time.Now()
 	c.recovered(what)
 	took := time.Since(began)
-	c.report.cycle(what, took)
+	c.report.cycle(what, took, time.Since(back))
 	c.tb.Logf("cycle %d, %.1f s: %s", i, took.Seconds(), what)
 }
 
 // act does what is due, and returns what it was.
-func (c *campaign) act(i int) string {
-	switch {
-	case i == c.o.Kills/4 && c.spare != nil:
-		return c.freeze()
-	case i == c.o.Kills/3:
-		return c.killInside()
-	case i == c.o.Kills/2:
-		return c.outgrow()
-	case i == 2*c.o.Kills/3 && c.s.redis != nil:
-		c.flush()
+func (c *campaign) act() string {
+	if n := len(c.once); n > 0 && c.counted() >= c.once[0].after {
+		first := c.once[0]
+		c.once = c.once[1:]
+		return first.act()
 	}
 	link := ""
 	if c.rng.IntN(2) == 0 {
@@ -127,11 +142,12 @@ func (c *campaign) killServer() string {
 }
 
 // flush empties Redis: the windows are made again from the stream.
-func (c *campaign) flush() {
+func (c *campaign) flush() string {
 	if err := flushRedis(c.tb.Context(), c.s.redis.Addr); err != nil {
 		c.tb.Fatal(err)
 	}
 	c.report.fault("redis emptied")
+	return "redis emptied, and then " + c.killProcess(c.members[len(c.members)-1])
 }
 
 // streams waits until a member follows every shard, and returns how long that

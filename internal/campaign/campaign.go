@@ -62,7 +62,9 @@ type campaign struct {
 	disturbed time.Time
 	kills     []*kill
 	deadline  time.Time
-	report    *Report
+	// once are the steps that are to come.
+	once   []step
+	report *Report
 }
 
 // Run runs a campaign and returns what it came to. Violations are in the
@@ -93,7 +95,8 @@ func Run(tb testing.TB, o Options) *Report {
 	wrote := make(chan struct{})
 	all.Go(func() { c.report.failure(c.work.Run(writing, ends)); close(wrote) })
 	c.begin()
-	for i := 0; c.counted() < o.Kills && len(c.kills) < 2*o.Kills+20 && !c.over(); i++ {
+	c.once = c.steps()
+	for i := 0; (c.counted() < o.Kills || len(c.once) > 0) && len(c.kills) < 2*o.Kills+20 && !c.over(); i++ {
 		c.cycle(i)
 	}
 	c.rest(func() { stopWriting(); <-wrote })
@@ -104,11 +107,7 @@ func Run(tb testing.TB, o Options) *Report {
 
 // over reports whether there is no use in going on.
 func (c *campaign) over() bool {
-	if time.Now().After(c.deadline) {
-		c.report.violate("campaign", "%d of %d kills counted within %v", c.counted(), c.o.Kills, c.o.Limit)
-		return true
-	}
-	return c.report.Violations > 0 || c.tb.Context().Err() != nil
+	return time.Now().After(c.deadline) || c.report.Failed() || c.tb.Context().Err() != nil
 }
 
 // begin starts the first processes and waits until they work.

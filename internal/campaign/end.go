@@ -27,6 +27,10 @@ func flushRedis(ctx context.Context, addr string) error {
 // and checks everything.
 func (c *campaign) rest(stopWriting func()) {
 	c.healAll()
+	if c.report.Failed() {
+		stopWriting()
+		return
+	}
 	for _, m := range c.alive() {
 		// One that is armed might die while it is looked at.
 		if m.life.armed != "" {

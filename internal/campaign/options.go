@@ -42,7 +42,8 @@ type Options struct {
 	// MaxRecord is stream.max_record in bytes until a row above it has stopped
 	// its shard; then it is raised to four times as much.
 	MaxRecord int
-	// Limit is the time after which the campaign ends itself, as failed.
+	// Limit is the time after which no more kills begin. A campaign that has not
+	// come to all of them compares what there is, and has failed.
 	Limit time.Duration
 	// Dir is where folders are made; "" is that for temporary files.
 	Dir string

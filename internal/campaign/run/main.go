@@ -47,6 +47,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	servers := flags.String("servers", "mysql,kafka,redis,s3", "mysql, kafka or embedded, redis, s3; separated by commas")
 	short := flags.Bool("short", false, "the sizes that make test uses")
 	dir := flags.String("dir", "", "where folders are made (default: that for temporary files)")
+	limit := flags.Duration("limit", 0, "when to begin no more kills (default: by their number)")
 	program := flags.String("program", "", "a tailwater to run (default: build one with the tag failpoints)")
 	if err := flags.Parse(args); err == flag.ErrHelp {
 		return 0
@@ -70,6 +71,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		o = campaign.Short(*kills, *seed)
 	}
 	o.Servers, o.Dir, o.Points = words, *dir, true
+	if *limit > 0 {
+		o.Limit = *limit
+	}
 	if *program != "" {
 		if o.Program, err = filepath.Abs(*program); err != nil {
 			fmt.Fprintf(stderr, "campaign: find %s: %v\n", *program, err)
