@@ -76,6 +76,17 @@ func dial(t *testing.T, p *Proxy) *peer {
 	return &peer{c, bufio.NewReader(c)}
 }
 
+// askNew is ask on a connection of its own; one that is refused may be reset
+// before the dial has returned.
+func askNew(p *Proxy, wait time.Duration) error {
+	c, err := net.Dial("tcp", p.Addr())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	return (&peer{c, bufio.NewReader(c)}).ask(wait)
+}
+
 // ask sends a line and waits so long for its answer.
 func (p *peer) ask(wait time.Duration) error {
 	if _, err := io.WriteString(p, "hello\n"); err != nil {
@@ -102,7 +113,7 @@ const patience = 20 * time.Second
 func TestProxy_PassesConnectionsOn(t *testing.T) {
 	s, p := proxied(t)
 	for range 3 {
-		if err := dial(t, p).ask(patience); err != nil {
+		if err := askNew(p, patience); err != nil {
 			t.Errorf("got %v, want an answer", err)
 		}
 	}
@@ -141,11 +152,11 @@ func TestProxy_EachFaultIsSeenAndHeals(t *testing.T) {
 			if got := s.got() == 2; got != c.reached {
 				t.Errorf("the request reached the server: %t, want %t", got, c.reached)
 			}
-			if err := dial(t, p).ask(wait); (err == nil) != c.fresh {
+			if err := askNew(p, wait); (err == nil) != c.fresh {
 				t.Errorf("a new connection: got %v, want an answer: %t", err, c.fresh)
 			}
 			p.Heal()
-			if err := dial(t, p).ask(patience); err != nil {
+			if err := askNew(p, patience); err != nil {
 				t.Errorf("after Heal: got %v, want an answer", err)
 			}
 		})
@@ -156,7 +167,7 @@ func TestProxy_DelayAndNarrowLoseNothing(t *testing.T) {
 	for _, kind := range []Kind{Delay, Narrow} {
 		_, p := proxied(t)
 		p.Set(kind, 1)
-		if err := dial(t, p).ask(patience); err != nil {
+		if err := askNew(p, patience); err != nil {
 			t.Errorf("%s: got %v, want an answer", kind, err)
 		}
 	}
@@ -181,11 +192,11 @@ func TestProxy_SpoilsOneInTwo(t *testing.T) {
 func TestProxy_TargetMayChangeAndBeGone(t *testing.T) {
 	s, p := proxied(t)
 	p.SetTarget("127.0.0.1:1")
-	if err := dial(t, p).ask(patience); err == nil {
+	if err := askNew(p, patience); err == nil {
 		t.Error("got an answer of a server that is not there")
 	}
 	p.SetTarget(s.Addr().String())
-	if err := dial(t, p).ask(patience); err != nil {
+	if err := askNew(p, patience); err != nil {
 		t.Errorf("got %v, want an answer", err)
 	}
 }
