@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"tailwater/internal/testenv"
 	"tailwater/stream"
 )
 
@@ -26,6 +27,7 @@ func TestHazard_B7_PartitionsChangeHandsUnderLoad(t *testing.T) {
 	type life struct {
 		*Worker
 		cancel context.CancelFunc
+		done   chan struct{}
 	}
 	var all sync.WaitGroup
 	start := func(o Options, dieAt int) life {
@@ -33,9 +35,12 @@ func TestHazard_B7_PartitionsChangeHandsUnderLoad(t *testing.T) {
 		if dieAt > 0 {
 			o.Store, o.Grace = &dying{Store: f.store, left: dieAt, cancel: cancel, after: dieAt%2 == 0}, time.Nanosecond
 		}
-		w := NewWorker(o)
-		all.Go(func() { _ = w.Run(ctx) }) // what it could not write, its successor does
-		return life{w, cancel}
+		l := life{NewWorker(o), cancel, make(chan struct{})}
+		all.Go(func() {
+			defer close(l.done)
+			_ = l.Run(ctx) // what it could not write, its successor does
+		})
+		return l
 	}
 	w := newWriter("00", f.print)
 	n := 0
@@ -60,9 +65,20 @@ func TestHazard_B7_PartitionsChangeHandsUnderLoad(t *testing.T) {
 		for _, l := range old {
 			l.cancel()
 		}
-		for _, l := range now {
-			for tick := time.NewTicker(time.Millisecond); l.Status().Rows == 0 && l.Status().Err == nil; <-tick.C {
-			}
+		for i, l := range now {
+			testenv.Wait(t, time.Minute, "a worker to come to the end, or to die", func() error {
+				select {
+				case <-l.done:
+					return nil
+				default:
+				}
+				for _, p := range shares[i] {
+					if at := l.Status().Read[p]; at < int64(len(f.log.parts[p])) {
+						return fmt.Errorf("partition %d is read up to %d", p, at)
+					}
+				}
+				return nil
+			})
 		}
 		old = now
 	}

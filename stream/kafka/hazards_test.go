@@ -152,7 +152,7 @@ func committed(t *testing.T, l *Log, name string) (records []stream.Record) {
 func TestHazard_B1_ALateEndEndsNoOtherTransaction(t *testing.T) {
 	onLedger(t, 40, Options{}, nil, func(l *ledger) {
 		for range 5 {
-			l.mustPublish(2)
+			l.mustPublish(3)
 			l.road.keepNext(kmsg.EndTxn, 1, true)
 			if err := l.publish(3, false); !errors.Is(err, stream.ErrSessionEnded) || errors.Is(err, stream.ErrFenced) {
 				l.Fatalf("publish whose end is on its way: got %v, want the end of the session", err)
@@ -198,12 +198,14 @@ func TestHazard_B1_AStormOnTheEndsOfTransactions(t *testing.T) {
 			case 2:
 				l.road.keepNext(kmsg.EndTxn, 1, true)
 			}
-			err := l.publish(1+rng.IntN(4), rng.IntN(3) == 0)
-			if (err != nil) != (fault < 3) {
-				l.Fatalf("publish under fault %d: %v", fault, err)
+			n := 1 + rng.IntN(4)
+			err := l.publish(n, rng.IntN(3) == 0)
+			// Where everything stands already there is nothing to end but a position.
+			if strikes := fault < 3 && (len(l.r.Last) > 0 || n%2 == 1); (err != nil) != strikes {
+				l.Fatalf("publish of %d records under fault %d: %v", len(l.r.Last), fault, err)
 			}
+			l.road.set((*way).heal)
 			if late = append(late, l.road.take()...); err != nil {
-				l.road.set((*way).heal)
 				if l.start(); len(late) > 0 && rng.IntN(2) == 0 {
 					_ = late[0].arrive()
 					late = late[1:]
@@ -284,7 +286,7 @@ func TestHazard_B2_LeadersMoveWorkIsSharedAnewAndTransactionsAreAborted(t *testi
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	l := &ledger{T: t, src: streamtest.RandomSource(rand.New(rand.NewPCG(5, 5)), 400)}
+	l := &ledger{T: t, src: streamtest.RandomSource(rand.New(rand.NewPCG(5, 5)), 200)}
 	l.o = Options{Brokers: cluster.ListenAddrs(), dial: l.road.dial, Timeout: 5 * time.Second}
 	l.log = openWith(t, l.o)
 	if _, err := l.log.EnsureTopic(t.Context(), stream.TopicSpec{Name: streamtest.Topic, Partitions: streamtest.Partitions}); err != nil {
@@ -525,25 +527,23 @@ func beat(s *Session) []stream.Record {
 // goes on with nothing; what arrives late is refused.
 func TestHazard_B5_NothingFollowsABatchThatWasGivenUp(t *testing.T) {
 	onLedger(t, 30, Options{Timeout: time.Second}, nil, func(l *ledger) {
-		for range 2 {
-			l.mustPublish(3)
-			l.road.keepNext(kmsg.Produce, 1<<20, false)
-			if err := l.publish(4, false); !errors.Is(err, stream.ErrSessionEnded) || errors.Is(err, stream.ErrFenced) {
-				l.Fatalf("publish without an acknowledgement: got %v, want the end of the session", err)
-			}
-			l.road.set((*way).heal)
-			if err := l.publish(1, false); !errors.Is(err, stream.ErrSessionEnded) {
-				l.Errorf("the next publish: got %v, want the end of the session", err)
-			}
-			late := l.road.take()
-			if len(late) == 0 {
-				l.Fatal("no batch is on its way")
-			}
-			l.start()
-			for _, k := range late {
-				if err := k.arrive(); err != nil {
-					l.Logf("a late batch: %v", err)
-				}
+		l.mustPublish(3)
+		l.road.keepNext(kmsg.Produce, 1<<20, false)
+		if err := l.publish(4, false); !errors.Is(err, stream.ErrSessionEnded) || errors.Is(err, stream.ErrFenced) {
+			l.Fatalf("publish without an acknowledgement: got %v, want the end of the session", err)
+		}
+		l.road.set((*way).heal)
+		if err := l.publish(1, false); !errors.Is(err, stream.ErrSessionEnded) {
+			l.Errorf("the next publish: got %v, want the end of the session", err)
+		}
+		late := l.road.take()
+		if len(late) == 0 {
+			l.Fatal("no batch is on its way")
+		}
+		l.start()
+		for _, k := range late {
+			if err := k.arrive(); err != nil {
+				l.Logf("a late batch: %v", err)
 			}
 		}
 		l.finish()
@@ -628,8 +628,9 @@ func TestHazard_B8_AnEpochThatIsUsedUp(t *testing.T) {
 			break
 		}
 	}
-	if err := s.Publish(t.Context(), row(s, 9)); !errors.Is(err, stream.ErrFenced) {
-		t.Errorf("the session before: got %v, want it fenced", err)
+	// Brokers have other words for a producer id that is gone than for an epoch.
+	if err := s.Publish(t.Context(), row(s, 9)); !errors.Is(err, stream.ErrSessionEnded) {
+		t.Errorf("the session before: got %v, want its end", err)
 	}
 	var heir *Session
 	for heir == nil { // the first one is told that this process was replaced
