@@ -25,7 +25,8 @@ func TestHazard_B7_PartitionsChangeHandsUnderLoad(t *testing.T) {
 			shards := []*fakeShard{l.shard("00"), l.shard("01")}
 			tick := time.NewTicker(time.Millisecond)
 			defer tick.Stop()
-			for n := int64(0); ctx.Err() == nil; n++ {
+			n := int64(0)
+			for ; ctx.Err() == nil; n++ {
 				<-tick.C
 				s := shards[n%2]
 				s.event(int32(n/2%4), 1000+float64(n)/20, fmt.Sprintf(`"city":"c%d","amount":%d.25`, n%5, n))
@@ -36,7 +37,7 @@ func TestHazard_B7_PartitionsChangeHandsUnderLoad(t *testing.T) {
 				written <- n
 			}
 			for _, s := range shards {
-				s.beat(2000)
+				s.beat(1020 + float64(n)/20)
 			}
 		})
 		defer end()
