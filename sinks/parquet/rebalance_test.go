@@ -11,6 +11,31 @@ import (
 	"tailwater/stream"
 )
 
+// life is a worker that runs until it is told to end, or dies.
+type life struct {
+	*Worker
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// await waits until a worker has read its share of a log to the end, or has died.
+func (l life) await(t *testing.T, log *memLog, share []int32) {
+	t.Helper()
+	testenv.Wait(t, time.Minute, "a worker to come to the end, or to die", func() error {
+		select {
+		case <-l.done:
+			return nil
+		default:
+		}
+		for _, p := range share {
+			if at := l.Status().Read[p]; at < int64(len(log.parts[p])) {
+				return fmt.Errorf("partition %d is read up to %d", p, at)
+			}
+		}
+		return nil
+	})
+}
+
 // The partitions of a topic are divided anew while rows come in: one worker has
 // them all, then four have one each, then two. Whoever had a partition holds
 // rows that are in no batch; some of them write what they hold, and some are
@@ -23,11 +48,6 @@ func TestHazard_B7_PartitionsChangeHandsUnderLoad(t *testing.T) {
 		o := f.options()
 		o.Topic.Partitions, o.Partitions, o.RollRows, o.Grace = parts, shares, 3+len(shares), time.Minute
 		return o
-	}
-	type life struct {
-		*Worker
-		cancel context.CancelFunc
-		done   chan struct{}
 	}
 	var all sync.WaitGroup
 	start := func(o Options, dieAt int) life {
@@ -66,19 +86,7 @@ func TestHazard_B7_PartitionsChangeHandsUnderLoad(t *testing.T) {
 			l.cancel()
 		}
 		for i, l := range now {
-			testenv.Wait(t, time.Minute, "a worker to come to the end, or to die", func() error {
-				select {
-				case <-l.done:
-					return nil
-				default:
-				}
-				for _, p := range shares[i] {
-					if at := l.Status().Read[p]; at < int64(len(f.log.parts[p])) {
-						return fmt.Errorf("partition %d is read up to %d", p, at)
-					}
-				}
-				return nil
-			})
+			l.await(t, f.log, shares[i])
 		}
 		old = now
 	}
