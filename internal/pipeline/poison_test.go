@@ -81,7 +81,7 @@ func TestHazard_B10_APoisonRowStopsTheShardOfANamedView(t *testing.T) {
 	r.insert(0, 2, poison, 0, named)
 	r.await("stopped", func(s status.Snapshot) bool { return s.Shards[0].State == status.Stopped })
 	at := r.shard(0)
-	for _, want := range []string{"shard 00", "shop.named", "column v", "binlog.000001:"} {
+	for _, want := range []string{"shard 00", "shop.named", "column v", "transaction ", "binlog.000001:", "row 1"} {
 		if !strings.Contains(at.Error, want) {
 			t.Errorf("the shard says %q, want %q in it", at.Error, want)
 		}
