@@ -56,7 +56,11 @@ var mariadbTests = []struct {
 	{"Hazard_A5_FollowsAStormOfRotations", testRotationStorm},
 	{"Hazard_A15_FollowsSeveralDomains", testDomains},
 	{"Hazard_A17_OffsetsInsideTransactions", testMariaOffsets},
-	{"Hazard_A19_StopsAtXA", testMariaXA},
+	{"Hazard_A19_XAIsHeldUntilItsOutcome", testMariaXA},
+	{"Hazard_A19_XAOverRestarts", testXARestarts},
+	{"Hazard_A19_XAByFileOverRestarts", testXARestartsByFile},
+	{"Hazard_A19_XAWhoseRowsWereNotRead", testXAUnread},
+	{"Hazard_A19_XAWhoseRowsWerePurged", testMariaXAPurged},
 	{"Hazard_A20_EndsTransactionsOfMyISAM", testMyISAM},
 	{"Hazard_A21_SavepointIsNoBoundary", testSavepoints},
 	{"Hazard_A22_FollowsCreateTableSelect", testCreateTableSelect},
@@ -159,17 +163,6 @@ func testMariaCompression(s *shared) {
 	}
 	f.upTo(s.server)
 	f.wantRows(want...)
-}
-
-func testMariaXA(s *shared) {
-	s.sql("CREATE TABLE t (id INT PRIMARY KEY)")
-	f := s.follow(nil)
-	s.sql("INSERT INTO t VALUES (1)")
-	s.sql("XA START 'x'", "INSERT INTO t VALUES (2)", "XA END 'x'", "XA PREPARE 'x'", "XA ROLLBACK 'x'")
-	f.wantStop("shard 00", "XA", "binlog.0000")
-	f.wantRows(s.row("c", "t", 1, "[1]"))
-	position, _ := f.stop()
-	s.wantUnmoved(position, "XA")
 }
 
 func testMariaGenerated(s *shared) {

@@ -33,6 +33,7 @@ func TestMySQL(t *testing.T) {
 		{"Hazard_A18_FollowsTaggedGTIDs", testTagged},
 		{"Hazard_A19_XAIsHeldUntilItsOutcome", testXA},
 		{"Hazard_A19_XAOverRestarts", testXARestarts},
+		{"Hazard_A19_XAByFileOverRestarts", testXARestartsByFile},
 		{"Hazard_A19_XAWhoseRowsWereNotRead", testXAUnread},
 		{"Hazard_A20_EndsTransactionsOfMyISAM", testMyISAM},
 		{"Hazard_A21_SavepointIsNoBoundary", testSavepoints},

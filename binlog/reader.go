@@ -88,6 +88,10 @@ func (r *Reader) follow(ctx context.Context, position []byte, h Handler) error {
 	if err != nil {
 		return err
 	}
+	held, err := s.fetchPrepared(srv, from)
+	if err != nil {
+		return err
+	}
 	d, err := r.startDump(ctx, from)
 	if err != nil {
 		return err
@@ -106,6 +110,7 @@ func (r *Reader) follow(ctx context.Context, position []byte, h Handler) error {
 	}
 	s.machine = newMachine(r.o, srv.vars.number("lower_case_table_names") != 0, from, h)
 	s.machine.over = func() bool { return ctx.Err() != nil }
+	s.machine.xa = held
 	defer s.machine.payload.close()
 	return s.pump(d)
 }
