@@ -65,6 +65,7 @@ var mariadbTests = []struct {
 	{"Hazard_A21_SavepointIsNoBoundary", testSavepoints},
 	{"Hazard_A22_FollowsCreateTableSelect", testCreateTableSelect},
 	{"Hazard_A27_StopsAtStatementFormat", testStopsAtStatements},
+	{"Hazard_A27_StatementsElsewhereStopWhereTheyMayWriteHere", testStatementsElsewhere},
 	{"Hazard_A30_KillsNoConnection", testKillsNothing},
 	{"Hazard_A32_ReadsWithAndWithoutChecksums", testChecksums},
 	{"Hazard_A35_ReadsRowsAboveOnePacket", testLargeRows},

@@ -40,6 +40,7 @@ func TestMySQL(t *testing.T) {
 		{"Hazard_A22_FollowsCreateTableSelect", testCreateTableSelect},
 		{"Hazard_A26_CascadesAreInTheLog", testCascades},
 		{"Hazard_A27_StopsAtStatementFormat", testStopsAtStatements},
+		{"Hazard_A27_StatementsElsewhereStopWhereTheyMayWriteHere", testStatementsElsewhere},
 		{"Hazard_A29_TwoReadersWithOneServerID", testOneServerID},
 		{"Hazard_A30_KillsNoConnection", testKillsNothing},
 		{"Hazard_A32_ReadsWithAndWithoutChecksums", testChecksums},

@@ -162,13 +162,14 @@ func (m *machine) commitXA(xid string) error {
 	x := m.xa.held[xid]
 	if x == nil {
 		if m.accepted[m.tx.ID] {
+			m.passOver("XA COMMIT of rows that were not read")
 			return m.commit()
 		}
 		return m.stop(m.behind(), "XA COMMIT of a transaction that was prepared before the place where the reader began: its rows were not read")
 	}
 	m.phase = inGroup
 	if x.listed.Lost {
-		m.o.Logger.Warn("a prepared transaction is committed whose rows a person has given up", "shard", m.o.Shard, "prepared", x.listed.ID, "transaction", m.tx.ID)
+		m.passOver("XA COMMIT of the rows of " + x.listed.ID + ", which were given up")
 	}
 	if err := m.replay(x); err != nil {
 		return err

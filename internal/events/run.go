@@ -166,7 +166,8 @@ func inFlags(err error) {
 	}
 	stop.Reason, stop.Hint = flagOf.Replace(stop.Reason), flagOf.Replace(stop.Hint)
 	if strings.Contains(stop.Hint, "accept transaction ") {
-		stop.Hint = "--accept " + stop.ID + " goes on behind it"
+		before, _, _ := strings.Cut(stop.Hint, "if the stream shall ")
+		stop.Hint = before + "--accept " + stop.ID + " goes on behind it"
 		// An XA COMMIT names no table.
 		if !strings.HasPrefix(stop.Reason, "XA ") {
 			stop.Hint += ", --exclude leaves a table out"

@@ -100,6 +100,9 @@ type Shard struct {
 	// fill, which are in no view.
 	Tables  uint64 `json:"table_changes"`
 	Shadows uint64 `json:"shadow_rows"`
+	// Accepted counts what would have stopped the shard, and was passed over
+	// because a person has accepted its transaction.
+	Accepted uint64 `json:"accepted"`
 	// Skipped counts events that already stood in the log.
 	Skipped    uint64 `json:"skipped"`
 	Bytes      uint64 `json:"bytes"`
