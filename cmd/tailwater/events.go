@@ -62,7 +62,7 @@ is lost, or --for is over before --until; 130 or 143 by a second signal.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	o.server.register(f)
-	f.StringArrayVar(&o.Tables, "table", nil, "database.table to print, * and ? stand for any text; may be repeated (default every table)")
+	f.StringArrayVar(&o.Tables, "table", nil, "database.table to print, * and ? stand for any text, a name with a dot in backquotes; may be repeated (default every table but those of online schema changes)")
 	f.StringArrayVar(&o.Exclude, "exclude", nil, "database.table to leave out; may be repeated")
 	f.StringArrayVar(&o.Drop, "drop", nil, "database.table.column to leave out; may be repeated")
 	f.BoolVar(&o.SkipBroken, "skip-broken", false, "go on without the tables that cannot be printed")

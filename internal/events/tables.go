@@ -20,10 +20,11 @@ func parsePatterns(flag, form string, texts []string) ([]pattern, error) {
 	n := strings.Count(form, ".") + 1
 	var out []pattern
 	for _, text := range texts {
-		p := pattern(strings.SplitN(text, ".", n))
-		if len(p) < n || slices.Contains(p, "") {
-			return nil, fmt.Errorf("%s %q: write %s, with * and ? for any text and any character, such as '%s'", flag, text, form, examples[n])
+		parts, ok := view.SplitName(text, n)
+		if !ok {
+			return nil, fmt.Errorf("%s %q: write %s, with * and ? for any text and any character, such as '%s'; a name with a dot in it stands in backquotes", flag, text, form, examples[n])
 		}
+		p := pattern(parts)
 		if flag == "--table" && systemSchema(p[0]) {
 			return nil, fmt.Errorf("%s %q: the tables of the server's own schemas are not printed", flag, text)
 		}
