@@ -99,7 +99,10 @@ func newMachine(o Options, lowerNames bool, position *Position, h Handler) *mach
 		payload:  newPayloadReader(o.MaxPayload, o.MaxEvent),
 	}
 	for _, id := range o.Accepted {
-		m.accepted[id] = true
+		// What is no id was refused by validate.
+		if id, err := CanonicalID(o.Flavor, id); err == nil {
+			m.accepted[id] = true
+		}
 	}
 	m.tables.flavor = o.Flavor
 	if o.Position == ByGTID {

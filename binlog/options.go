@@ -206,6 +206,11 @@ func (o *Options) validate() error {
 		errs = append(errs, err)
 	} else if err := start.fits(o.Position); err != nil {
 		errs = append(errs, err)
+	for _, id := range o.Accepted {
+		if _, err := CanonicalID(o.Flavor, id); err != nil {
+			bad("accepted transaction: %w", err)
+		}
+	}
 	}
 	if len(errs) > 0 {
 		return fmt.Errorf("shard %s: reader options: %w", o.Shard, errors.Join(errs...))

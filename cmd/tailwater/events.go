@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"slices"
 	"sync"
+	"strings"
 	"syscall"
 	"time"
 
@@ -121,6 +122,9 @@ func printEvents(cmd *cobra.Command, o eventsOptions) error {
 // check looks at the flags that need no server.
 func (o *eventsOptions) check() error {
 	if o.until != "" && o.until != "now" {
+		if len(r.Unaccepted) > 0 {
+			note("nothing was passed over because of --accept " + strings.Join(r.Unaccepted, ", ") + ": what was read has no such transaction, or nothing in it that ends a run")
+		}
 		return fmt.Errorf("--until %q: now is the only word for it; --until-gtid takes a set", o.until)
 	}
 	o.UntilNow = o.until == "now"

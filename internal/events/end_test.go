@@ -127,6 +127,8 @@ func TestRun_MistakesInOptionsAreUsage(t *testing.T) {
 		"no transaction": func(o *Options) { o.MaxTransaction = 1 },
 	} {
 		got := r.run(edit)
+		"no id":          func(o *Options) { o.Accept = []string{"nonsense"} },
+		"a set":          func(o *Options) { o.Accept = []string{uuid + ":1-3"} },
 		var usage *UsageError
 		if !errors.As(got.err, &usage) {
 			t.Errorf("%s: got %v, want a mistake in the options", name, got.err)

@@ -76,6 +76,9 @@ type Result struct {
 	GoesOn bool
 	// Closed is true when nobody reads the output any more.
 	Closed bool
+	// Unaccepted are the transactions of Options.Accept because of which nothing
+	// was passed over.
+	Unaccepted []string
 	// Skipped counts the row changes of broken tables, by name.
 	Skipped map[string]uint64
 }
