@@ -219,7 +219,9 @@ func (m *machine) need(p phase) error {
 		return nil
 	}
 	where := map[phase]string{between: "outside transactions", named: "behind a GTID", inGroup: "inside a transaction"}
-	return m.stop(hintReport, "%v is out of sequence: it came %s, and may come %s only", m.kind, where[m.phase], where[p])
+	e := m.stop(hintReport, "%v is out of sequence: it came %s, and may come %s only", m.kind, where[m.phase], where[p]).(*StopError)
+	e.sequence = true
+	return e
 }
 
 // advance moves start and end over the event. Offsets in headers have 32 bits

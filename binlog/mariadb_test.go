@@ -84,6 +84,7 @@ var mariadbTests = []struct {
 	{"Hazard_A57_SwapsOfOnlineSchemaChangesLoseNothing", testSwaps},
 	{"Hazard_A59_StopsWhereRowsVanishUntold", testStopsWhereRowsVanishUntold},
 	{"StatementsOfMariaDBAlone", testMariaStatements},
+	{"StartsAtAnEvent", testStartsAtAnEvent},
 	{"IdleWatermarkComesFromTheServer", testIdle},
 	{"KilledDumpIsRetried", testKilledDump},
 	{"PreflightListsEverything", testMariaPreflight},

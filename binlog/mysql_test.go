@@ -61,6 +61,7 @@ func TestMySQL(t *testing.T) {
 		{"Hazard_A57_SwapsOfOnlineSchemaChangesLoseNothing", testSwaps},
 		{"Hazard_A59_StopsWhereRowsVanishUntold", testStopsWhereRowsVanishUntold},
 		{"Hazard_A87_TimeIsTheCommitTime", testCommitTime},
+		{"StartsAtAnEvent", testStartsAtAnEvent},
 		{"IdleWatermarkComesFromTheServer", testIdle},
 		{"HeartbeatsHave64BitOffsets", testHeartbeats},
 		{"KilledDumpIsRetried", testKilledDump},

@@ -112,7 +112,11 @@ func (r *Reader) follow(ctx context.Context, position []byte, h Handler) error {
 	s.machine.over = func() bool { return ctx.Err() != nil }
 	s.machine.xa = held
 	defer s.machine.payload.close()
-	return s.pump(d)
+	err = s.pump(d)
+	if position == nil && s.machine.transactions == 0 {
+		err = r.o.startFault(err)
+	}
+	return err
 }
 
 // session is one Run: the connection for questions, and what becomes of the

@@ -142,7 +142,10 @@ func (p *printer) verdict(ctx, read context.Context, err error) error {
 		return nil
 	}
 	inFlags(err)
+	var stop *binlog.StopError
 	switch {
+	case errors.As(err, &stop) && stop.Start:
+		return &UsageError{err}
 	case errors.As(err, &unreachable):
 		return err
 	case binlog.Classify(err) == binlog.Retry:
