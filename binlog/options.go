@@ -98,6 +98,10 @@ type Options struct {
 	// the server's own for followed, which stops the shard, or tells of a dropped
 	// database, rather too often than too rarely.
 	FollowsDatabase func(database string) bool
+	// Names are the patterns of databases and tables that Filter was made of, as a
+	// person wrote them, without their variable parts. A server that keeps names in
+	// lower case is refused where one has a capital letter: it would take nothing.
+	Names []string
 	// Tolerate, when set, is asked where a statement stops the shard because it
 	// cannot be said what it did to a followed table, or to a database when table
 	// is empty. Who answers true takes over to tell what

@@ -156,6 +156,7 @@ func (o *Options) settings(vars variables) []Finding {
 		out = append(out, Finding{"gtid_mode", orEmpty(vars["gtid_mode"]), "ON",
 			"SET PERSIST enforce_gtid_consistency = ON; then SET PERSIST gtid_mode = OFF_PERMISSIVE, ON_PERMISSIVE and ON, one after the other; or use position: file"})
 	}
+	out = append(out, o.capitals(vars)...)
 	if _, err := ParseUUID(vars["server_uuid"]); err != nil && o.Flavor == MySQL {
 		out = append(out, Finding{"server_uuid", orEmpty(vars["server_uuid"]), "a uuid", "remove auto.cnf from the data directory and restart the server"})
 	}
@@ -170,6 +171,24 @@ func (o *Options) settings(vars variables) []Finding {
 		out = append(out, Finding{"server_id", fmt.Sprint(id) + ", the reader's own", "another than the reader's", "give the source another range of server_id"})
 	}
 	return out
+}
+
+// capitals returns the finding about names that no table of the server can have.
+func (o *Options) capitals(vars variables) []Finding {
+	if vars.number("lower_case_table_names") == 0 {
+		return nil
+	}
+	var write []string
+	for _, name := range o.Names {
+		if lower := strings.ToLower(name); lower != name {
+			write = append(write, fmt.Sprintf("%q in place of %q", lower, name))
+		}
+	}
+	if len(write) == 0 {
+		return nil
+	}
+	return []Finding{{"lower_case_table_names", vars["lower_case_table_names"] + ", so that names of databases and tables are in lower case", "patterns without capitals, for others take nothing",
+		"write " + strings.Join(write, ", ")}}
 }
 
 // orEmpty shows an empty value.

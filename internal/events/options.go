@@ -116,7 +116,7 @@ func (o *Options) reader(position binlog.PositionMode, follows binlog.Filter) (b
 		Shard: o.Shard.ID, User: o.Shard.User, Password: o.Shard.Password.Reveal(), ServerID: o.ServerID,
 		Flavor: binlog.Flavor(o.Source.Type), Position: position, Start: o.Start, Heartbeat: o.Source.Heartbeat.Every,
 		ReadTimeout: o.Source.ReadTimeout, ConnectTimeout: o.Source.Timeout, MaxHeld: o.MaxTransaction,
-		Accepted: o.Accept, Filter: follows, FollowsDatabase: o.followsDatabase,
+		Accepted: o.Accept, Filter: follows, Names: o.names(), FollowsDatabase: o.followsDatabase,
 	}
 	if o.Shard.Network == "unix" {
 		out.Socket = o.Shard.Addr

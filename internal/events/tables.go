@@ -90,6 +90,22 @@ func (o *Options) followsDatabase(database string) bool {
 	include, _ := parsePatterns("--table", "database.table", o.Tables)
 	exclude, _ := parsePatterns("--exclude", "database.table", o.Exclude)
 	any := func(p pattern) bool { return glob(p[0], database) }
+// names are what the patterns say of databases and tables.
+func (o *Options) names() []string {
+	var out []string
+	add := func(texts []string, parts int) {
+		for _, text := range texts {
+			if p, ok := view.SplitName(text, parts); ok {
+				out = append(out, p[:2]...)
+			}
+		}
+	}
+	add(o.Tables, 2)
+	add(o.Exclude, 2)
+	add(o.Drop, 3)
+	return out
+}
+
 	all := func(p pattern) bool { return any(p) && strings.Trim(p[1], "*") == "" }
 	return !systemSchema(database) && (len(include) == 0 || slices.ContainsFunc(include, any)) && !slices.ContainsFunc(exclude, all)
 }

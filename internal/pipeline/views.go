@@ -79,6 +79,15 @@ func (s *viewSet) followsDatabase(database string) bool {
 	return len(s.matcher.MatchDatabase(s.source, database)) > 0 || s.capture != nil && s.capture.rule.TakesDatabase(database)
 }
 
+// names are what the patterns of databases and tables say.
+func (s *viewSet) names() []string {
+	out := s.matcher.Names(s.source)
+	if s.capture != nil {
+		out = slices.Concat(out, s.capture.rule.Names(), s.capture.masked.Names(s.source))
+	}
+	return out
+}
+
 // ofTable returns where the views go that take a table; without its name those
 // that take any of its database.
 func (s *viewSet) ofTable(shard string, t change.TableName) []*target {
