@@ -78,18 +78,18 @@ func (o *Options) filter() (binlog.Filter, error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
+	// Copies of an online schema change are no rows of anybody's, unless they are
+	// asked for by a name like theirs.
+	shadows := slices.DeleteFunc(slices.Clone(include), func(p pattern) bool { return !change.IsShadow(p[1]) })
 	return func(database, table string) bool {
-		return !systemSchema(database) && (len(include) == 0 || matches(include, database, table)) && !matches(exclude, database, table)
+		takes := len(include) == 0 || matches(include, database, table)
+		if change.IsShadow(table) {
+			takes = matches(shadows, database, table)
+		}
+		return takes && !systemSchema(database) && !matches(exclude, database, table)
 	}, nil
 }
 
-// followsDatabase reports whether tables of a database are printed: what becomes
-// of all of its tables at once is told then. The patterns are right, for filter
-// has read them.
-func (o *Options) followsDatabase(database string) bool {
-	include, _ := parsePatterns("--table", "database.table", o.Tables)
-	exclude, _ := parsePatterns("--exclude", "database.table", o.Exclude)
-	any := func(p pattern) bool { return glob(p[0], database) }
 // names are what the patterns say of databases and tables.
 func (o *Options) names() []string {
 	var out []string
@@ -106,6 +106,13 @@ func (o *Options) names() []string {
 	return out
 }
 
+// followsDatabase reports whether tables of a database are printed: what becomes
+// of all of its tables at once is told then. The patterns are right, for filter
+// has read them.
+func (o *Options) followsDatabase(database string) bool {
+	include, _ := parsePatterns("--table", "database.table", o.Tables)
+	exclude, _ := parsePatterns("--exclude", "database.table", o.Exclude)
+	any := func(p pattern) bool { return glob(p[0], database) }
 	all := func(p pattern) bool { return any(p) && strings.Trim(p[1], "*") == "" }
 	return !systemSchema(database) && (len(include) == 0 || slices.ContainsFunc(include, any)) && !slices.ContainsFunc(exclude, all)
 }
