@@ -8,9 +8,10 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
-	"sync"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -81,6 +82,9 @@ is lost, or --for is over before --until; 130 or 143 by a second signal.`,
 	return cmd
 }
 
+// eventsMemory is the soft limit of the heap beyond the largest transaction.
+const eventsMemory = 64 << 20
+
 // printEvents runs the verb.
 func printEvents(cmd *cobra.Command, o eventsOptions) error {
 	stderr := cmd.ErrOrStderr()
@@ -98,6 +102,9 @@ func printEvents(cmd *cobra.Command, o eventsOptions) error {
 	if !o.quiet {
 		o.Note = note
 	}
+	// What the verb holds is a transaction, and a row in the making; garbage is
+	// collected sooner where that is much.
+	debug.SetMemoryLimit(int64(o.maxTransaction) + eventsMemory)
 	// A reader of the output that goes away ends the verb in order.
 	signal.Ignore(syscall.SIGPIPE)
 	o.Out = cmd.OutOrStdout()
@@ -115,6 +122,9 @@ func printEvents(cmd *cobra.Command, o eventsOptions) error {
 	cancel()
 	if wasClosed := closed(); !o.quiet && !r.Closed && !wasClosed && r.Next != "" {
 		note(farewell(&r))
+		if len(r.Unaccepted) > 0 {
+			note("nothing was passed over because of --accept " + strings.Join(r.Unaccepted, ", ") + ": what was read has no such transaction, or nothing in it that ends a run")
+		}
 	}
 	return eventsFailed(err)
 }
@@ -122,9 +132,6 @@ func printEvents(cmd *cobra.Command, o eventsOptions) error {
 // check looks at the flags that need no server.
 func (o *eventsOptions) check() error {
 	if o.until != "" && o.until != "now" {
-		if len(r.Unaccepted) > 0 {
-			note("nothing was passed over because of --accept " + strings.Join(r.Unaccepted, ", ") + ": what was read has no such transaction, or nothing in it that ends a run")
-		}
 		return fmt.Errorf("--until %q: now is the only word for it; --until-gtid takes a set", o.until)
 	}
 	o.UntilNow = o.until == "now"

@@ -206,6 +206,9 @@ func (p *printer) add(e view.Event) error {
 	}
 	if len(p.buf) > 0 && len(p.buf)+size > max(cap(p.buf), pieceSize) {
 		p.gathered, p.held = append(p.gathered, p.buf), p.held+len(p.buf)
+		p.buf = nil
+	}
+	if len(p.buf) == 0 && cap(p.buf) < size {
 		p.buf = make([]byte, 0, max(pieceSize, size))
 	}
 	p.last = len(p.buf)
