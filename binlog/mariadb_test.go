@@ -228,7 +228,6 @@ func testMariaPreflight(s *shared) {
 	}
 	want := `shard 03: the server is not ready to be followed:
   binlog_format is MIXED, want ROW: SET GLOBAL binlog_format = 'ROW', and in my.cnf; then end the sessions that have another
-  binlog_row_image is MINIMAL, want FULL: SET GLOBAL binlog_row_image = 'FULL', and in my.cnf; then end the sessions that have another
   binlog_row_metadata is MINIMAL, want FULL: SET GLOBAL binlog_row_metadata = 'FULL', and in my.cnf
   privilege BINLOG MONITOR is missing, want granted: GRANT BINLOG MONITOR ON *.* TO 'poor'@'%'
   privilege REPLICATION SLAVE is missing, want granted: GRANT REPLICATION SLAVE ON *.* TO 'poor'@'%'`

@@ -206,15 +206,15 @@ func (o *Options) validate() error {
 	if o.MaxEvent < 1<<10 || o.MaxPayload < 1<<10 || o.MaxHeld < 1<<10 {
 		bad("max event %d, max payload %d and max held %d must be at least 1024 bytes", o.MaxEvent, o.MaxPayload, o.MaxHeld)
 	}
-	if start, err := parseStart(o.Start, o.Flavor); err != nil {
-		errs = append(errs, err)
-	} else if err := start.fits(o.Position); err != nil {
-		errs = append(errs, err)
 	for _, id := range o.Accepted {
 		if _, err := CanonicalID(o.Flavor, id); err != nil {
 			bad("accepted transaction: %w", err)
 		}
 	}
+	if start, err := parseStart(o.Start, o.Flavor); err != nil {
+		errs = append(errs, err)
+	} else if err := start.fits(o.Position); err != nil {
+		errs = append(errs, err)
 	}
 	if len(errs) > 0 {
 		return fmt.Errorf("shard %s: reader options: %w", o.Shard, errors.Join(errs...))

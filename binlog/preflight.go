@@ -125,13 +125,13 @@ func (r *Reader) preflight(ctx context.Context, resume func(*server) error) (err
 // requirement is a setting that must have one value.
 type requirement struct{ name, want, fix string }
 
-// requirements are the settings without which rows would be lost or garbled. A
+// requirements are the settings without which rows would be lost or garbled, but
+// for binlog_row_image: what an image lacks is missed event by event. A
 // setting that a server does not have any more is fixed to the value we need,
 // but for binlog_row_metadata, which old servers lack.
 var requirements = []requirement{
 	{"log_bin", "ON", "in my.cnf, [mysqld]: log_bin=binlog, then restart the server"},
 	{"binlog_format", "ROW", "SET PERSIST binlog_format = 'ROW'; and end the sessions that have another"},
-	{"binlog_row_image", "FULL", "SET PERSIST binlog_row_image = 'FULL'; and end the sessions that have another"},
 	{"binlog_row_metadata", "FULL", "SET PERSIST binlog_row_metadata = 'FULL'"},
 }
 
@@ -245,6 +245,17 @@ func (c *conn) account(ctx context.Context, user string) string {
 
 // warn logs what does not keep the reader from following, but may hurt.
 func (r *Reader) warn(vars variables) {
+	if v, ok := vars["binlog_row_image"]; ok && !strings.EqualFold(v, "FULL") {
+		// Every image is checked for the columns that a view takes, as any session
+		// may have this setting. It is no warning about an accident, but about
+		// what will happen.
+		fix := "SET PERSIST binlog_row_image = 'FULL'; and end the sessions that have another"
+		if r.o.Flavor == MariaDB {
+			fix = "SET GLOBAL binlog_row_image = 'FULL', and in my.cnf; then end the sessions that have another"
+		}
+		r.o.Logger.Error("row images lack columns: the first change of a row that lacks one which a view takes stops the shard; an update may carry no more than what it changes, and not the key",
+			"shard", r.o.Shard, "binlog_row_image", v, "want", "FULL", "fix", fix)
+	}
 	if v, ok := vars["sync_binlog"]; ok && v != "1" {
 		r.o.Logger.Warn("a crash of the server can take back what was read", "shard", r.o.Shard, "sync_binlog", v, "want", "1")
 	}

@@ -258,11 +258,11 @@ func (p *printer) Commit(tx *binlog.Transaction, position []byte) error {
 		p.total.Transactions++
 	}
 	p.events = 0
-	if p.cut {
-		return errDone
-	}
 	if tx.Accepted > 0 {
 		p.unaccepted = slices.DeleteFunc(p.unaccepted, func(id string) bool { return id == tx.ID })
+	}
+	if p.cut {
+		return errDone
 	}
 	p.position = append(p.position[:0], position...)
 	if p.full() {
