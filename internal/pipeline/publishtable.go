@@ -67,7 +67,7 @@ func (p *publisher) Table(tx *binlog.Transaction, t *change.TableChange) error {
 // this session, where its consumers could be told of them.
 func (p *publisher) untold(t *change.TableChange) *haltError {
 	c, name := p.o.Views.capture, tableName{t.Table.Database, t.Table.Name}
-	if c == nil || t.From.IsZero() || !c.rule.Takes(name.database, name.table) || c.marks.stopped(markKey{p.o.Shard, name}) != nil {
+	if c == nil || t.From.IsZero() || !c.rule.Takes(name.database, name.table) || c.notices.stopped(noticeKey{p.o.Shard, name}) != nil {
 		return nil
 	}
 	ct := c.table(name)

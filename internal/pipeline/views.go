@@ -113,7 +113,7 @@ func (s *viewSet) capturedTargets(shard string, t change.TableName) []*target {
 	var out []*target
 	for _, to := range s.targets {
 		name := to.table
-		if to.captured && name.database == t.Database && (t.Name == "" || name.table == t.Name) && s.capture.marks.stopped(markKey{shard, name}) == nil {
+		if to.captured && name.database == t.Database && (t.Name == "" || name.table == t.Name) && s.capture.notices.stopped(noticeKey{shard, name}) == nil {
 			out = append(out, to)
 		}
 	}
@@ -126,9 +126,9 @@ type boundPlan struct {
 	target *target
 	// stored is set once the plan's schema is durable.
 	stored bool
-	// mark, when set, is that of a captured table that is stopped: its rows are
+	// notice, when set, is that of a captured table that is stopped: its rows are
 	// counted, and plan is nil.
-	mark *mark
+	notice *notice
 }
 
 // planCache holds the plans of one shard's tables. A table's shape is known by

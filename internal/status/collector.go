@@ -94,7 +94,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		c := &s.Captures[i]
 		e.gauge("tailwater_capture_tables", float64(c.Tables), c.Source)
 		e.gauge("tailwater_capture_stopped_tables", float64(c.Stopped), c.Source)
-		e.gauge("tailwater_capture_noted_tables", float64(len(c.Marks)-c.Stopped), c.Source)
+		e.gauge("tailwater_capture_noted_tables", float64(len(c.Notices)-c.Stopped), c.Source)
 		e.counter("tailwater_capture_skipped_rows_total", float64(c.Skipped), c.Source)
 	}
 	for _, m := range s.Metrics {

@@ -128,12 +128,12 @@ type Capture struct {
 	Tables  int    `json:"tables"`
 	Stopped int    `json:"stopped"`
 	Skipped uint64 `json:"skipped_rows"`
-	// Marks are the tables of which a person must know something.
-	Marks []TableMark `json:"marks,omitempty"`
+	// Notices are the tables of which a person must know something.
+	Notices []TableNotice `json:"notices,omitempty"`
 }
 
-// TableMark is what befell a captured table of a shard.
-type TableMark struct {
+// TableNotice is what befell a captured table of a shard.
+type TableNotice struct {
 	Shard  string `json:"shard"`
 	Schema string `json:"schema"`
 	// Table is empty when the whole schema is meant.
