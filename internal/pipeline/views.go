@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"tailwater/change"
+	"tailwater/internal/envelope"
 	"tailwater/internal/view"
 )
 
@@ -18,6 +19,10 @@ type target struct {
 	// foreign says that events have the form of another system, whose consumers
 	// know nothing of heartbeats.
 	foreign bool
+	// tables is the form in which such a view is told of tables that are emptied,
+	// dropped or renamed; empty is none. connector goes with it.
+	tables    envelope.Kind
+	connector string
 	// captured says that no configuration names the view. maxRecord bounds its
 	// records, in bytes.
 	captured  bool
