@@ -165,7 +165,6 @@ func (s *server) coversDomains(o *Options, p *DomainPosition, what string) error
 var mariadbRequirements = []requirement{
 	{"log_bin", "ON", "in my.cnf, [mariadbd]: log_bin=binlog, then restart the server"},
 	{"binlog_format", "ROW", "SET GLOBAL binlog_format = 'ROW', and in my.cnf; then end the sessions that have another"},
-	{"binlog_row_image", "FULL", "SET GLOBAL binlog_row_image = 'FULL', and in my.cnf; then end the sessions that have another"},
 	{"binlog_row_metadata", "FULL", "SET GLOBAL binlog_row_metadata = 'FULL', and in my.cnf"},
 }
 

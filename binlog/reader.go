@@ -88,6 +88,10 @@ func (r *Reader) follow(ctx context.Context, position []byte, h Handler) error {
 	if err != nil {
 		return err
 	}
+	held, err := s.fetchPrepared(srv, from)
+	if err != nil {
+		return err
+	}
 	d, err := r.startDump(ctx, from)
 	if err != nil {
 		return err
@@ -106,8 +110,13 @@ func (r *Reader) follow(ctx context.Context, position []byte, h Handler) error {
 	}
 	s.machine = newMachine(r.o, srv.vars.number("lower_case_table_names") != 0, from, h)
 	s.machine.over = func() bool { return ctx.Err() != nil }
+	s.machine.xa = held
 	defer s.machine.payload.close()
-	return s.pump(d)
+	err = s.pump(d)
+	if position == nil && s.machine.transactions == 0 {
+		err = r.o.startFault(err)
+	}
+	return err
 }
 
 // session is one Run: the connection for questions, and what becomes of the

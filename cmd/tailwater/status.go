@@ -154,8 +154,8 @@ func showErrors(w io.Writer, s *status.Snapshot) error {
 		}
 	}
 	for i := range s.Captures {
-		for _, m := range s.Captures[i].Marks {
-			lines = append(lines, markLine(&m))
+		for _, m := range s.Captures[i].Notices {
+			lines = append(lines, noticeLine(&m))
 		}
 	}
 	for _, m := range s.Metrics {
@@ -193,8 +193,8 @@ func showErrors(w io.Writer, s *status.Snapshot) error {
 	return err
 }
 
-// markLine says what befell a captured table, and the way out.
-func markLine(m *status.TableMark) string {
+// noticeLine says what befell a captured table, and the way out.
+func noticeLine(m *status.TableNotice) string {
 	table := "table " + m.Schema + "." + m.Table
 	if m.Table == "" {
 		table = "schema " + m.Schema

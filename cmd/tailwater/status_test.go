@@ -33,7 +33,7 @@ func shopStatus(v status.Verdict) *fixedStatus {
 			{View: "orders", Topic: "tw.shop.orders", Partitions: 12, Events: 1300},
 			{View: "crm.notes", Topic: "tw.shop.crm.notes", Partitions: 1, Events: 9, Captured: true},
 		},
-		Captures: []status.Capture{{Source: "orders", Tables: 1, Stopped: 1, Skipped: 5, Marks: []status.TableMark{
+		Captures: []status.Capture{{Source: "orders", Tables: 1, Stopped: 1, Skipped: 5, Notices: []status.TableNotice{
 			{Shard: "00", Schema: "crm", Table: "bad", State: "stopped", Since: "u:17", Reason: "the column name _v", Skipped: 5},
 			{Shard: "00", Schema: "old", State: "noted", Since: "u:18", Reason: "DROP DATABASE old"},
 		}}},

@@ -208,7 +208,7 @@ func (p *Pipeline) shard(src *config.ResolvedSource, s config.Shard, views *view
 		Shard: s.ID, User: s.User, Password: s.Password.Reveal(), ServerID: s.ServerID,
 		Flavor: binlog.Flavor(src.Type), Position: binlog.PositionMode(src.Position), Start: src.Start.String(), Heartbeat: src.Heartbeat.Every,
 		ReadTimeout: src.ReadTimeout, ConnectTimeout: src.Timeout, Filter: views.follows(s.ID),
-		FollowsDatabase: views.followsDatabase, Logger: p.logger,
+		FollowsDatabase: views.followsDatabase, Names: views.names(), Logger: p.logger,
 		MaxEvent: p.budget.event, MaxEventSetting: "limits.memory, of which an event may take a quarter", Room: p.room,
 	}
 	if views.capture != nil {

@@ -138,7 +138,11 @@ func (p *Pipeline) openTopics(ctx context.Context) error {
 			return p.streamError(ctx, fmt.Errorf("topic of view %s: %w", v.Name, err))
 		}
 		p.topics[v.Name] = topic
-		p.targets = append(p.targets, &target{view: v.Name, topic: topic.Name, partitions: topic.Partitions, foreign: !v.Envelope.IsFlat()})
+		to := &target{view: v.Name, topic: topic.Name, partitions: topic.Partitions, foreign: !v.Envelope.IsFlat(), connector: v.Connector}
+		if v.TableEvents {
+			to.tables = v.Envelope
+		}
+		p.targets = append(p.targets, to)
 	}
 	return nil
 }

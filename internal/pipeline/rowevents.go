@@ -41,8 +41,8 @@ func (p *publisher) Row(tx *binlog.Transaction, rc *binlog.RowChange) error {
 	p.row = rc.Row
 	passed := false
 	for _, pl := range plans {
-		if pl.mark != nil {
-			pl.mark.skipped.Add(1)
+		if pl.notice != nil {
+			pl.notice.skipped.Add(1)
 			passed = true
 			continue
 		}

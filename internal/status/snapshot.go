@@ -106,6 +106,9 @@ type Shard struct {
 	// fill, which are in no view.
 	Tables  uint64 `json:"table_changes"`
 	Shadows uint64 `json:"shadow_rows"`
+	// Accepted counts what would have stopped the shard, and was passed over
+	// because a person has accepted its transaction.
+	Accepted uint64 `json:"accepted"`
 	// Skipped counts events that already stood in the log.
 	Skipped    uint64 `json:"skipped"`
 	Bytes      uint64 `json:"bytes"`
@@ -131,12 +134,12 @@ type Capture struct {
 	Tables  int    `json:"tables"`
 	Stopped int    `json:"stopped"`
 	Skipped uint64 `json:"skipped_rows"`
-	// Marks are the tables of which a person must know something.
-	Marks []TableMark `json:"marks,omitempty"`
+	// Notices are the tables of which a person must know something.
+	Notices []TableNotice `json:"notices,omitempty"`
 }
 
-// TableMark is what befell a captured table of a shard.
-type TableMark struct {
+// TableNotice is what befell a captured table of a shard.
+type TableNotice struct {
 	Shard  string `json:"shard"`
 	Schema string `json:"schema"`
 	// Table is empty when the whole schema is meant.

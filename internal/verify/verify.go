@@ -283,7 +283,7 @@ func (v *verifier) await(ctx context.Context, servers []*server) error {
 	limit, cancel := context.WithTimeout(ctx, v.o.Timeout)
 	defer cancel()
 	for _, s := range servers {
-		for {
+		for try := 0; ; try++ {
 			missing, err := v.behind(ctx, s)
 			if err != nil {
 				return fmt.Errorf("shard %s: %w", s.shard.ID, err)
@@ -293,6 +293,11 @@ func (v *verifier) await(ctx context.Context, servers []*server) error {
 			}
 			if v.running == nil {
 				return &UnreachableError{What: fmt.Sprintf("shard %s: the stream lacks %s, and no pipeline runs that could read it: start it, or stop the writes before it drains", s.shard.ID, missing)}
+			}
+			if try%10 == 0 {
+				if err := v.stopped(ctx, servers); err != nil {
+					return err
+				}
 			}
 			if !pause(limit, 50*time.Millisecond) {
 				if ctx.Err() != nil {

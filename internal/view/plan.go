@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"tailwater/change"
@@ -92,6 +93,14 @@ func (p *Plan) Schema() change.Schema { return p.schema }
 // what it could not do, and nothing of the change was handed over; it must
 // stop the shard, or the row would be lost.
 func (p *Plan) Apply(c *Change, emit func(Event) error) error {
+	err := p.apply(c, emit)
+	// What a huge row has grown is given up now, not when the next row comes.
+	p.out, p.before.buf, p.after.buf = kept(p.out), kept(p.before.buf), kept(p.after.buf)
+	return err
+}
+
+// apply is Apply, and leaves the memory as it is.
+func (p *Plan) apply(c *Change, emit func(Event) error) error {
 	p.out, p.parts = kept(p.out), 0
 	before, after, err := p.images(c)
 	p.src.row = nil
@@ -284,7 +293,12 @@ func (p *Plan) emit(c *Change, op change.Op, m *image, emit func(Event) error) e
 	}
 	start := len(p.out)
 	p.meta.of(p, c)
-	out := append(p.out, `{"_op":"`...)
+	// With the most that the rest of an event takes, so that it is made once.
+	need := len(m.buf) + len(p.meta.front) + len(p.meta.back) + 128
+	if op == change.Update && p.old {
+		need += len(p.before.buf)
+	}
+	out := append(slices.Grow(p.out, need), `{"_op":"`...)
 	out = append(out, byte(op))
 	out = append(out, p.meta.front...)
 	out = lsn.Append(out)

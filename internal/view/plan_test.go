@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -348,5 +349,25 @@ func BenchmarkApply(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+func TestApply_AHugeRowIsRenderedOnceAndNotKept(t *testing.T) {
+	p := mustCompile(t, shopView(), orders())
+	huge := `"` + strings.Repeat("x", 8<<20) + `"`
+	c := testChange(change.Create, nil, order("status", huge))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	size := 0
+	if err := p.Apply(c, func(e Event) error { size = len(e.Value); return nil }); err != nil || size < len(huge) {
+		t.Fatalf("an event of %d bytes and %v, want it to hold the row", size, err)
+	}
+	runtime.ReadMemStats(&after)
+	// The text that where compares, the image, and the event.
+	if took := after.TotalAlloc - before.TotalAlloc; took > uint64(size)*7/2 {
+		t.Errorf("an event of %d bytes took %d", size, took)
+	}
+	if cap(p.out) > maxKept || cap(p.after.buf) > maxKept {
+		t.Error("what the row has grown is still held")
 	}
 }
