@@ -248,7 +248,7 @@ type image struct {
 // value that cannot be read leaves nothing of its event behind.
 func (f *Fold) event(p *partition, r *stream.Record) error {
 	e := &f.members
-	if err := e.picker.Pick(r.Value, e.raw); err != nil {
+	if err := e.pick(r.Value); err != nil {
 		return err
 	}
 	op, err := e.op()
@@ -293,9 +293,9 @@ func (f *Fold) update(p *partition, micros int64) error {
 	if err != nil || !differs {
 		return err
 	}
-	e.raw, e.before = e.before, e.raw
+	e.swap()
 	err = f.read(p, &f.out, micros, -1)
-	e.raw, e.before = e.before, e.raw
+	e.swap()
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,46 @@ func TestPicker_RefusesWhatIsNotOneObject(t *testing.T) {
 	}
 }
 
+func TestEventPicker_LooksForRawInFrontOfTheColumnsOnly(t *testing.T) {
+	tests := []struct {
+		value string
+		want  []string
+	}{
+		{`{"_op":"c","_raw":["a"],"a":"x","b":1,"z":2}`, []string{`["a"]`, `"x"`, "1"}},
+		{`{"_op":"c","a":"x","b":1,"z":2}`, []string{"absent", `"x"`, "1"}},
+		{`{"_op":"c","a":"x","b":1,what follows is not read`, []string{"absent", `"x"`, "1"}},
+		{`{"_raw":["a"],"a":"x","b":1,nor here`, []string{`["a"]`, `"x"`, "1"}},
+		{`{"_op":"u","_old":{"a":1},"_raw":[]}`, []string{"[]", "absent", "absent"}},
+	}
+	shared := NewEventPicker([]string{RawName, "a", "b"})
+	for _, tt := range tests {
+		for name, p := range map[string]*Picker{"fresh": NewEventPicker([]string{RawName, "a", "b"}), "shared": shared} {
+			if got := pick(t, p, tt.value, 3); !slices.Equal(got, tt.want) {
+				t.Errorf("%s picker, %s: got %q, want %q", name, tt.value, got, tt.want)
+			}
+		}
+	}
+	// Alone, it is settled by the first column.
+	alone := NewEventPicker([]string{RawName})
+	if got := pick(t, alone, `{"_op":"c","a":what follows is not read`, 1); got[0] != "absent" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestRawNames_AreAnArrayOfTexts(t *testing.T) {
+	if names, err := RawNames(nil); names != nil || err != nil {
+		t.Errorf("absent: %q, %v", names, err)
+	}
+	if names, err := RawNames([]byte(`["a","\u00f6\""]`)); !slices.Equal(names, []string{"a", `ö"`}) || err != nil {
+		t.Errorf("got %q, %v", names, err)
+	}
+	for _, bad := range []string{`"a"`, `[1]`, `{}`, `[`} {
+		if _, err := RawNames([]byte(bad)); err == nil {
+			t.Errorf("%s is taken", bad)
+		}
+	}
+}
+
 func TestPicker_RefusesAnOutputOfAnotherLength(t *testing.T) {
 	if err := NewPicker([]string{"a"}).Pick([]byte(`{}`), nil); err == nil {
 		t.Error("got no error for an output without a place")
