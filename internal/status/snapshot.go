@@ -100,6 +100,9 @@ type Shard struct {
 	// fill, which are in no view.
 	Tables  uint64 `json:"table_changes"`
 	Shadows uint64 `json:"shadow_rows"`
+	// InvalidText counts the values of events that are bytes in place of a text:
+	// they are not valid in the character set of their column.
+	InvalidText uint64 `json:"invalid_text"`
 	// Skipped counts events that already stood in the log.
 	Skipped    uint64 `json:"skipped"`
 	Bytes      uint64 `json:"bytes"`

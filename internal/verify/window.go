@@ -144,6 +144,9 @@ func (m *metric) group(e *event) []byte {
 		if !ok {
 			raw = json.RawMessage("null")
 		}
+		if slices.Contains(e.noText, name) {
+			raw = json.RawMessage(`{"_raw":` + string(raw) + `}`)
+		}
 		text = append(text, raw...)
 	}
 	return append(text, ']')
@@ -190,7 +193,7 @@ func (m *metric) takes(e *event) (bool, error) {
 	if m.where == nil {
 		return true, nil
 	}
-	row := make(expr.Texts, len(m.columns))
+	row := textRow{make(expr.Texts, len(m.columns)), func(col int) bool { return slices.Contains(e.noText, m.columns[col].Name) }}
 	for _, i := range m.where.Columns() {
 		c := &m.columns[i]
 		raw, ok := e.raw[c.Name]
@@ -204,7 +207,7 @@ func (m *metric) takes(e *event) (bool, error) {
 			}
 			raw = json.RawMessage(plain.text)
 		}
-		row[i] = raw
+		row.texts[i] = raw
 	}
 	out, err := m.where.AppendJSON(nil, &row)
 	return string(out) == "true", err
