@@ -2,7 +2,9 @@ package binlog
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,6 +131,8 @@ func FuzzRows(f *testing.F) {
 	for n := range partial {
 		f.Add(jsonTable(f, 3).body, false, byte(rowsPartial), partial[:n])
 	}
+	invalid := mapBody([]mapColumn{{wire: wireVarchar, meta: []byte{9, 0}}}, tlv(metaDefaultCharset, 45), names("s"))
+	f.Add(invalid, false, byte(rowsWriteV1), []byte("\x07\x00\x00\x00\x00\x00\x01\x00\x01\x01\x00\x04ab\xff\xfe"))
 	three := threeColumns(f)
 	for _, body := range []string{"\x08", "\x07", "\x07\x00\x00\x00\x00\x00\x01\x00\x04\x07", "\x07\x00\x00\x00\x00\x00\x01\x00\x03\x00", "\x07\x00\x00\x00\x00\x00\x01\x00\x03\x07",
 		"\x08\x00\x00\x00\x00\x00\x01\x00\x03\x07\x00", "\x07\x00\x00\x00\x00\x00\x01\x00\x01\x00\x03\x07\x00"} {
@@ -157,6 +161,12 @@ func FuzzRows(f *testing.F) {
 				out, err := row.AppendJSON(text[:0], i)
 				if err == nil && row.State(i) == change.Absent || err == nil && !json.Valid(out) {
 					t.Fatalf("column %d, state %d: %q", i, row.State(i), out)
+				}
+				if errors.Is(err, change.ErrInvalidText) {
+					raw, err := row.(change.RawRow).AppendRaw(nil, i)
+					if _, notBase64 := base64.StdEncoding.DecodeString(strings.Trim(string(raw), `"`)); err != nil || notBase64 != nil {
+						t.Fatalf("the bytes of column %d: %.300q, %v", i, raw, err)
+					}
 				}
 				text = out
 				sameDocument(t, row, i, out, err)
