@@ -105,9 +105,9 @@ func TestRaw_MembersOfUTF16HaveACommaOfTwoBytes(t *testing.T) {
 		good := map[string]string{"utf16": "0061", "utf16le": "6100", "utf32": "00000061", "ucs2": "0061", "utf8mb4": "61"}[charset]
 		comma := map[string]string{"utf16": "002c", "utf16le": "2c00", "utf32": "0000002c", "ucs2": "002c", "utf8mb4": "2c"}[charset]
 		c := column{wire: wireSet, size: 1, collation: id}
-		c.compile()
 		members := [][]byte{unhexed(t, good), unhexed(t, bad)}
 		c.setMembers(members)
+		c.compile()
 		clear(members[1]) // the event's memory is used again
 		if text, err := c.append(&c, nil, []byte{1}); string(text) != `"a"` || err != nil {
 			t.Errorf("%s: the valid member is %s, %v", charset, text, err)

@@ -45,6 +45,7 @@ func (e *RecordError) Unwrap() error { return e.Err }
 // Errors of a RecordError.
 var (
 	errBigTime = errors.New("watermark lies beyond the year 2255")
+	errNoText  = fmt.Errorf("%w, and have no place in the order of texts; take another column, or a condition that leaves the row out", change.ErrInvalidText)
 	errGroup   = fmt.Errorf("group is longer than %d bytes; group by a shorter column", MaxGroupBytes)
 )
 
@@ -335,6 +336,9 @@ func (f *Fold) read(p *partition, m *image, committed, sign int64) error {
 	var err error
 	if m.group, err = f.group(); err != nil {
 		return err
+	}
+	if e.agg >= 0 && e.isRaw(e.agg) {
+		return fmt.Errorf("column %s: %w", f.m.aggregate.Column(), errNoText)
 	}
 	m.Cell = Cell{Images: 1}
 	if err := f.m.aggregate.Fold(&m.Cell, e.value(), int(sign)); err != nil {

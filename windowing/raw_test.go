@@ -73,6 +73,14 @@ func TestHazard_A75_ConditionsAreToldThatBytesAreNoText(t *testing.T) {
 	if got := texts(m, f.Cut())[`100 ["rg=="]`]; got != "2.00" {
 		t.Errorf("sum: got %s, want 2.00", got)
 	}
+	least, err := Compile(func() Definition { d := d; d.Where, d.Aggregate = "", "min(city)"; return d }(), columns, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := &writer{shard: "00", offset: new(int64)}
+	if err := started(least).Add(other.event("c", 101, `"_raw":["city"],"city":"rg==","amount":1`)); !errors.Is(err, change.ErrInvalidText) {
+		t.Errorf("the least of bytes: %v", err)
+	}
 	if err := f.Add(w.event("c", 101, `"_raw":"city","city":"rg==","amount":1`)); err == nil {
 		t.Error("a _raw that is no array is taken")
 	}

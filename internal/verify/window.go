@@ -130,6 +130,9 @@ func (m *metric) place(e *event) (start int64, group string, ok bool, err error)
 	if start = at - at%m.size; start < m.from {
 		return 0, "", false, nil
 	}
+	if slices.Contains(e.noText, m.Value.Column) {
+		return 0, "", false, fmt.Errorf("column %s: %w, and have no place in the order of texts", m.Value.Column, change.ErrInvalidText)
+	}
 	return start, string(m.group(e)), true, nil
 }
 
