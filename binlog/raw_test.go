@@ -2,7 +2,6 @@ package binlog
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -99,29 +98,51 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-func TestRaw_MembersOfUTF16HaveACommaOfTwoBytes(t *testing.T) {
-	for charset, id := range map[string]uint64{"utf16": 54, "utf16le": 56, "utf32": 60, "ucs2": 35, "utf8mb4": 45} {
-		bad := map[string]string{"utf16": "d800", "utf16le": "00d8", "utf32": "00110000", "ucs2": "d800", "utf8mb4": "ff"}[charset]
-		good := map[string]string{"utf16": "0061", "utf16le": "6100", "utf32": "00000061", "ucs2": "0061", "utf8mb4": "61"}[charset]
-		comma := map[string]string{"utf16": "002c", "utf16le": "2c00", "utf32": "0000002c", "ucs2": "002c", "utf8mb4": "2c"}[charset]
-		c := column{wire: wireSet, size: 1, collation: id}
-		members := [][]byte{unhexed(t, good), unhexed(t, bad)}
-		c.setMembers(members)
-		c.compile()
-		clear(members[1]) // the event's memory is used again
-		if text, err := c.append(&c, nil, []byte{1}); string(text) != `"a"` || err != nil {
-			t.Errorf("%s: the valid member is %s, %v", charset, text, err)
+// rawCharset is a character set with bytes that mean nothing in it, in hexadecimal
+// digits beside a letter and a comma.
+type rawCharset struct {
+	name             string
+	collation        byte
+	good, comma, bad string
+}
+
+var rawCharsets = []rawCharset{
+	{"utf8mb4", 45, "61", "2c", "ff"}, {"ucs2", 35, "0061", "002c", "d800"}, {"utf16", 54, "0061", "002c", "d800"},
+	{"utf16le", 56, "6100", "2c00", "00d8"}, {"utf32", 60, "00000061", "0000002c", "00110000"},
+}
+
+// rawMap is a table of UTF-8, greek, and an ENUM and a SET of a character set
+// whose second member means nothing in it.
+func rawMap(t testing.TB, of rawCharset) []byte {
+	members := []byte{2}
+	for _, m := range []string{of.good, of.bad} {
+		raw := unhexed(t, m)
+		members = append(append(members, byte(len(raw))), raw...)
+	}
+	return mapBody([]mapColumn{{wire: wireVarchar, meta: []byte{9, 0}}, {wire: wireVarchar, meta: []byte{9, 0}}, {wire: wireString, meta: []byte{wireEnum, 1}}, {wire: wireString, meta: []byte{wireSet, 1}}},
+		tlv(metaDefaultCharset, 45, 1, 25), tlv(metaEnumSetDefault, of.collation), tlv(metaSetMembers, members...), tlv(metaEnumMembers, members...), names("u", "g", "e", "s"))
+}
+
+func TestRaw_MembersAreTheirBytesWithCommasBetween(t *testing.T) {
+	for _, of := range rawCharsets {
+		body := rawMap(t, of)
+		m := mustParse(t, body)
+		clear(body) // the event's memory is used again
+		var got []string
+		err := m.rows(rowsWriteV2, writeBody(4, []byte("\x00\x04ab\xff\xfe\x03A\xaeB\x02\x03"), []byte("\x00\x01a\x01A\x01\x01")), func(_ change.Op, _, after change.Row) error {
+			got = append(got, rawStates(t, m, after))
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		if _, err := c.append(&c, nil, []byte{3}); !errors.Is(err, change.ErrInvalidText) {
-			t.Errorf("%s: both members: %v", charset, err)
-		}
-		want := base64.StdEncoding.EncodeToString(unhexed(t, good+comma+bad))
-		if got := string(c.appendRaw(nil, []byte{3})); got != `"`+want+`"` {
-			t.Errorf("%s: got %s, want %s", charset, got, want)
-		}
-		raw, err := hex.DecodeString(bad)
-		if err != nil || !slices.Equal(c.Members, []string{"a", base64.StdEncoding.EncodeToString(raw)}) || !slices.Equal(c.RawMembers, []int{2}) {
-			t.Errorf("%s: the schema has %q, of which %v are bytes", charset, c.Members, c.RawMembers)
+		bad := strings.ToUpper(of.bad)
+		wantRows(t, got, "u=0x6162FFFE g=0x41AE42 e=0x"+bad+" s=0x"+strings.ToUpper(of.good+of.comma)+bad, `u="a" g="A" e="a" s="a"`)
+		want := base64.StdEncoding.EncodeToString(unhexed(t, of.bad))
+		for _, c := range m.Table().Columns[2:] {
+			if !slices.Equal(c.Members, []string{"a", want}) || !slices.Equal(c.RawMembers, []int{2}) {
+				t.Errorf("%s: the schema has %q, of which %v are bytes", of.name, c.Members, c.RawMembers)
+			}
 		}
 	}
 }

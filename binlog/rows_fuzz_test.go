@@ -131,8 +131,9 @@ func FuzzRows(f *testing.F) {
 	for n := range partial {
 		f.Add(jsonTable(f, 3).body, false, byte(rowsPartial), partial[:n])
 	}
-	invalid := mapBody([]mapColumn{{wire: wireVarchar, meta: []byte{9, 0}}}, tlv(metaDefaultCharset, 45), names("s"))
-	f.Add(invalid, false, byte(rowsWriteV1), []byte("\x07\x00\x00\x00\x00\x00\x01\x00\x01\x01\x00\x04ab\xff\xfe"))
+	for _, set := range rawCharsets {
+		f.Add(rawMap(f, set), false, byte(rowsWriteV2), writeBody(4, []byte("\x00\x04ab\xff\xfe\x03A\xaeB\x02\x03"), []byte("\x00\x01a\x01A\x01\x01")))
+	}
 	three := threeColumns(f)
 	for _, body := range []string{"\x08", "\x07", "\x07\x00\x00\x00\x00\x00\x01\x00\x04\x07", "\x07\x00\x00\x00\x00\x00\x01\x00\x03\x00", "\x07\x00\x00\x00\x00\x00\x01\x00\x03\x07",
 		"\x08\x00\x00\x00\x00\x00\x01\x00\x03\x07\x00", "\x07\x00\x00\x00\x00\x00\x01\x00\x01\x00\x03\x07\x00"} {
