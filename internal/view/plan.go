@@ -370,9 +370,9 @@ func (p *Plan) emitAs(c *Change, op change.Op, lsn change.LSN, m *image, emit fu
 
 // appendOld appends _old: the columns whose text changed, as they were.
 func (p *Plan) appendOld(out []byte) []byte {
-	open := false
+	open, raw := false, len(p.before.raw)+len(p.after.raw) > 0
 	for i := range p.cells[:p.shown] {
-		if !p.changed(i) {
+		if bytes.Equal(p.before.cell(i), p.after.cell(i)) && !(raw && p.changed(i)) {
 			continue
 		}
 		key := p.cells[i].key
@@ -394,6 +394,5 @@ func (p *Plan) appendOld(out []byte) []byte {
 // changed reports whether an update changed a cell: its text, or whether that
 // is one.
 func (p *Plan) changed(i int) bool {
-	return !bytes.Equal(p.before.cell(i), p.after.cell(i)) ||
-		len(p.before.raw)+len(p.after.raw) > 0 && p.before.isRaw(i) != p.after.isRaw(i)
+	return !bytes.Equal(p.before.cell(i), p.after.cell(i)) || p.before.isRaw(i) != p.after.isRaw(i)
 }

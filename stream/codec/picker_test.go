@@ -187,7 +187,7 @@ func decode(data []byte) ([]pair, bool) {
 }
 
 func FuzzPicker(f *testing.F) {
-	for _, s := range []string{event, `{"a":1,"b":"\ud83d\ude00\ud800"}`, `{"a":[1,{"b":null}],"a":2}`, `{"é":1}`, "{\"\xff\":1}", `[]`, `{"a":1e-9} `} {
+	for _, s := range []string{event, `{"a":1,"b":"\ud83d\ude00\ud800"}`, `{"a":[1,{"b":null}],"a":2}`, `{"é":1}`, "{\"\xff\":1}", `[]`, `{"a":1e-9} `, `{"_op":"c","_raw":["a"],"a":"rg=="}`, `{"a":1,"_raw":[]}`} {
 		f.Add([]byte(s), []byte(s))
 	}
 	names := []string{"a", "b", "_op", "amount", "é", "\ufffd", "never"}
@@ -208,6 +208,15 @@ func FuzzPicker(f *testing.F) {
 			}
 			if ok && string(out[i]) != want {
 				t.Errorf("member %q of %q: got %q, want %q", name, data, out[i], want)
+			}
+		}
+		// What is looked for in front of the columns only changes nothing else.
+		events, picked := NewEventPicker(append(slices.Clone(names), RawName)), make([][]byte, len(names)+1)
+		if err := events.Pick(data, picked); ok {
+			for i := range names {
+				if err != nil || string(picked[i]) != string(out[i]) {
+					t.Errorf("member %q of event %q: got %q, %v, want %q", names[i], data, picked[i], err, out[i])
+				}
 			}
 		}
 		var walked []pair
