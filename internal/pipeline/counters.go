@@ -12,7 +12,7 @@ import (
 // counters are what one shard counted since the process started, over all its
 // sessions. They are safe for concurrent use.
 type counters struct {
-	transactions, rows, tables, shadows, accepted, events, filtered, skipped, reconnects atomic.Uint64
+	transactions, rows, tables, shadows, accepted, events, filtered, skipped, raw, reconnects atomic.Uint64
 	// lastCommit is the newest commit time read, in µs; lastSaved when a
 	// position was last stored, in ns.
 	lastCommit, lastSaved atomic.Int64

@@ -122,6 +122,9 @@ func (p *publisher) put(t *target, part int32, e view.Event, watermark int64) er
 	})
 	p.beats.sent(t, part)
 	p.events++
+	if e.Raw > 0 {
+		p.o.Counters.raw.Add(uint64(e.Raw))
+	}
 	t.events.Add(1)
 	t.bytes.Add(uint64(len(e.Value)))
 	return nil

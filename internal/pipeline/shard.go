@@ -283,7 +283,8 @@ func (s *shard) snapshot(now time.Time) status.Shard {
 		Source: s.source, Shard: s.id, State: state, Error: fault, Since: since, Connected: r.Connected,
 		Address: s.addr, Server: r.ServerVersion, UUID: r.ServerUUID, File: r.File, Pos: r.Pos, GTID: r.GTID,
 		Epoch: c.epoch.Load(), Transactions: c.transactions.Load(), Rows: c.rows.Load(), Events: c.events.Load(),
-		Filtered: c.filtered.Load(), Tables: c.tables.Load(), Shadows: c.shadows.Load(), Accepted: c.accepted.Load(), Skipped: c.skipped.Load(), Bytes: r.Bytes, Reconnects: c.reconnects.Load(),
+		Filtered: c.filtered.Load(), Tables: c.tables.Load(), Shadows: c.shadows.Load(), Accepted: c.accepted.Load(), InvalidText: c.raw.Load(),
+		Skipped: c.skipped.Load(), Bytes: r.Bytes, Reconnects: c.reconnects.Load(),
 		LastHeard:   latest(r.LastEvent, r.LastHeartbeat),
 		ClockOffset: r.Skew.Offset.Seconds(), ClockMeasured: r.Skew.At, ClockOff: r.Skew.Alarming(),
 	}

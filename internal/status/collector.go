@@ -32,6 +32,7 @@ var metricNames = []struct {
 	{"tailwater_source_table_changes_total", "Statements that took rows from a followed table, or brought some, without row events, by table.", []string{"source", "shard"}},
 	{"tailwater_source_shadow_rows_total", "Row changes of tables that online schema changes fill; they are in no view.", []string{"source", "shard"}},
 	{"tailwater_source_accepted_total", "Statements that would have stopped the shard, and were passed over because a person has accepted their transaction.", []string{"source", "shard"}},
+	{"tailwater_source_invalid_text_total", "Values of events that are bytes in place of a text, named in _raw: they are not valid in the character set of their column.", []string{"source", "shard"}},
 	{"tailwater_source_transactions_total", "Transactions read, before filtering.", []string{"source", "shard"}},
 	{"tailwater_source_bytes_total", "Bytes of binlog read.", []string{"source", "shard"}},
 	{"tailwater_source_events_total", "Events made of the shard's rows, by outcome.", []string{"source", "shard", "outcome"}},
@@ -163,6 +164,7 @@ func (e emitter) shard(s *Shard) {
 	e.counter("tailwater_source_table_changes_total", float64(s.Tables), l...)
 	e.counter("tailwater_source_shadow_rows_total", float64(s.Shadows), l...)
 	e.counter("tailwater_source_accepted_total", float64(s.Accepted), l...)
+	e.counter("tailwater_source_invalid_text_total", float64(s.InvalidText), l...)
 	e.counter("tailwater_source_transactions_total", float64(s.Transactions), l...)
 	e.counter("tailwater_source_bytes_total", float64(s.Bytes), l...)
 	e.counter("tailwater_source_events_total", float64(s.Events), s.Source, s.Shard, "published")

@@ -109,6 +109,9 @@ type Shard struct {
 	// Accepted counts what would have stopped the shard, and was passed over
 	// because a person has accepted its transaction.
 	Accepted uint64 `json:"accepted"`
+	// InvalidText counts the values of events that are bytes in place of a text:
+	// they are not valid in the character set of their column.
+	InvalidText uint64 `json:"invalid_text"`
 	// Skipped counts events that already stood in the log.
 	Skipped    uint64 `json:"skipped"`
 	Bytes      uint64 `json:"bytes"`

@@ -40,7 +40,7 @@ func TestApply_EventsOfOneChangeStayValidTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(events) != 2 || string(events[0].Key) != `["03","42"]` || string(events[1].Key) != `["03","43"]` || !json.Valid(events[0].Value) || !json.Valid(events[1].Value) {
-		t.Errorf("the first event was overwritten: %s", events)
+		t.Errorf("the first event was overwritten: %v", events)
 	}
 }
 
@@ -64,7 +64,7 @@ func TestHazard_A86_KeysThatDifferInCaseAreTwoKeys(t *testing.T) {
 	p := mustCompile(t, ordersView(func(d *Definition) { d.Key = []string{"email"} }), orders())
 	events := apply(t, p, testChange(change.Update, order("email", `"A"`), order("email", `"a"`)))
 	if len(events) != 2 || string(events[0].Key) != `["A"]` || string(events[1].Key) != `["a"]` {
-		t.Errorf("got %s, want d of [\"A\"] and c of [\"a\"]", events)
+		t.Errorf("got %v, want d of [\"A\"] and c of [\"a\"]", events)
 	}
 }
 

@@ -126,4 +126,6 @@ type Event struct {
 	LSN   change.LSN
 	Key   []byte
 	Value []byte
+	// Raw counts the values that are bytes in place of a text, as _raw says.
+	Raw int
 }
