@@ -62,7 +62,9 @@ var mariadbTests = []struct {
 	{"Hazard_A22_FollowsCreateTableSelect", testCreateTableSelect},
 	{"Hazard_A27_StopsAtStatementFormat", testStopsAtStatements},
 	{"Hazard_A30_KillsNoConnection", testKillsNothing},
+	{"Hazard_A31_AcknowledgesNothing", testAcknowledgesNothing},
 	{"Hazard_A32_ReadsWithAndWithoutChecksums", testChecksums},
+	{"Hazard_A33_EncryptedBinlogsAreFollowed", testMariaEncrypted},
 	{"Hazard_A35_ReadsRowsAboveOnePacket", testLargeRows},
 	{"Hazard_A37_PositionMovesOnFilteredTables", testFilteredTablesMove},
 	{"Hazard_A38_AbsentColumnsAreAbsent", testSmallImages},
@@ -81,6 +83,7 @@ var mariadbTests = []struct {
 	{"StatementsOfMariaDBAlone", testMariaStatements},
 	{"IdleWatermarkComesFromTheServer", testIdle},
 	{"KilledDumpIsRetried", testKilledDump},
+	{"HeadroomOfAPosition", testHeadroom},
 	{"PreflightListsEverything", testMariaPreflight},
 	{"StartsWhereItIsTold", testMariaStarts},
 }
