@@ -309,6 +309,7 @@ func (s *shard) snapshot(now time.Time) status.Shard {
 		Epoch: c.epoch.Load(), Transactions: c.transactions.Load(), Rows: c.rows.Load(), Events: c.events.Load(),
 		Filtered: c.filtered.Load(), Tables: c.tables.Load(), Shadows: c.shadows.Load(), Skipped: c.skipped.Load(), Bytes: r.Bytes, Reconnects: c.reconnects.Load(),
 		LastHeard: latest(r.LastEvent, r.LastHeartbeat), Headroom: s.headroom.get(), Resets: s.resets.get(),
+		ClockOffset: r.Skew.Offset.Seconds(), ClockMeasured: r.Skew.At, ClockOff: r.Skew.Alarming(),
 	}
 	if v := c.lastCommit.Load(); v > 0 {
 		out.LastEvent = time.UnixMicro(v).UTC()
