@@ -67,7 +67,9 @@ var mariadbTests = []struct {
 	{"Hazard_A27_StopsAtStatementFormat", testStopsAtStatements},
 	{"Hazard_A27_StatementsElsewhereStopWhereTheyMayWriteHere", testStatementsElsewhere},
 	{"Hazard_A30_KillsNoConnection", testKillsNothing},
+	{"Hazard_A31_AcknowledgesNothing", testAcknowledgesNothing},
 	{"Hazard_A32_ReadsWithAndWithoutChecksums", testChecksums},
+	{"Hazard_A33_EncryptedBinlogsAreFollowed", testMariaEncrypted},
 	{"Hazard_A35_ReadsRowsAboveOnePacket", testLargeRows},
 	{"Hazard_A37_PositionMovesOnFilteredTables", testFilteredTablesMove},
 	{"Hazard_A38_AbsentColumnsAreAbsent", testSmallImages},
@@ -87,6 +89,7 @@ var mariadbTests = []struct {
 	{"StartsAtAnEvent", testStartsAtAnEvent},
 	{"IdleWatermarkComesFromTheServer", testIdle},
 	{"KilledDumpIsRetried", testKilledDump},
+	{"HeadroomOfAPosition", testHeadroom},
 	{"PreflightListsEverything", testMariaPreflight},
 	{"StartsWhereItIsTold", testMariaStarts},
 }

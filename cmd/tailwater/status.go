@@ -111,10 +111,10 @@ func showStatus(w io.Writer, s *status.Snapshot, asJSON bool) error {
 	fmt.Fprintf(w, "lag: %.0f ms to the stream, %.0f ms to Redis (p99); memory %d MiB\n\n",
 		s.Process.StreamLag.P99, s.Process.DeliveryLag.P99, s.Process.RSSBytes>>20)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SHARD\tSTATE\tLAG\tROWS\tEVENTS\tPOSITION\tSAVED")
+	fmt.Fprintln(t, "SHARD\tSTATE\tLAG\tROWS\tEVENTS\tPOSITION\tSAVED\tKEPT FOR")
 	for i := range s.Shards {
 		sh := &s.Shards[i]
-		fmt.Fprintf(t, "%s/%s\t%s\t%.1fs\t%d\t%d\t%s\t%s\n", sh.Source, sh.Shard, sh.State, sh.LagSeconds, sh.Rows, sh.Events, place(sh), ago(s.Time, sh.LastSaved))
+		fmt.Fprintf(t, "%s/%s\t%s\t%.1fs\t%d\t%d\t%s\t%s\t%s\n", sh.Source, sh.Shard, sh.State, sh.LagSeconds, sh.Rows, sh.Events, place(sh), ago(s.Time, sh.LastSaved), kept(sh.Headroom))
 	}
 	if len(s.Captures) > 0 {
 		fmt.Fprintln(t, "\nCAPTURED TABLE\tTOPIC\tPARTITIONS\tEVENTS\t")
@@ -186,10 +186,18 @@ func showErrors(w io.Writer, s *status.Snapshot) error {
 		}
 		lines = append(lines, fmt.Sprintf("stream: topic %s, partition %d: records from offset %d on wait behind %s", h.Topic, h.Partition, h.Stable, who))
 	}
-	if len(lines) == 0 {
+	var noted []string
+	for i := range s.Shards {
+		noted = append(noted, headroomLines(&s.Shards[i])...)
+		noted = append(noted, resetLines(&s.Shards[i])...)
+	}
+	for i := range lines {
+		lines[i] = "✗ " + lines[i]
+	}
+	if lines = append(lines, noted...); len(lines) == 0 {
 		return nil
 	}
-	_, err := fmt.Fprintf(w, "\n✗ %s\n", strings.Join(lines, "\n✗ "))
+	_, err := fmt.Fprintf(w, "\n%s\n", strings.Join(lines, "\n"))
 	return err
 }
 

@@ -27,7 +27,9 @@ func shopStatus(v status.Verdict) *fixedStatus {
 		Shards: []status.Shard{
 			{Source: "orders", Shard: "00", State: status.Streaming, LagSeconds: 0.25, Rows: 1200, Events: 1300,
 				File: "binlog.000007", Pos: 4711, LastSaved: now.Add(-700 * time.Millisecond)},
-			{Source: "orders", Shard: "01", State: status.Stopped, Rows: 7, Error: "TRUNCATE of shop_01.orders_1: its rows are gone"},
+			{Source: "orders", Shard: "01", State: status.Stopped, Rows: 7, Error: "TRUNCATE of shop_01.orders_1: its rows are gone",
+				Headroom: &status.Headroom{Behind: 1 << 20, Retention: 86400, Left: 1200, Low: true, Method: "by its age"},
+				Resets:   []status.Reset{{At: now, Target: "gtid:u:1-7", Passed: "u:7", Transactions: 1}}},
 		},
 		Views: []status.View{
 			{View: "orders", Topic: "tw.shop.orders", Partitions: 12, Events: 1300},
@@ -73,9 +75,9 @@ func statusServer(t *testing.T, s status.Source) (url string) {
 const shopTable = `✗ shop: failed, version 1.2.3, pid 42, up 1h30m0s
 lag: 12 ms to the stream, 340 ms to Redis (p99); memory 200 MiB
 
-SHARD      STATE      LAG   ROWS  EVENTS  POSITION            SAVED
-orders/00  streaming  0.2s  1200  1300    binlog.000007:4711  700ms ago
-orders/01  stopped    0.0s  7     0       -                   never
+SHARD      STATE      LAG   ROWS  EVENTS  POSITION            SAVED      KEPT FOR
+orders/00  streaming  0.2s  1200  1300    binlog.000007:4711  700ms ago  -
+orders/01  stopped    0.0s  7     0       -                   never      20m0s
 
 CAPTURED TABLE  TOPIC              PARTITIONS  EVENTS
 crm.notes       tw.shop.crm.notes  1           9
@@ -95,6 +97,8 @@ orders      default  1300  4      3.0  5s ago
 ✗ stream: the disk is full
 ✗ stream: topic tw.shop.orders, partition 3: records from offset 5 on wait behind an open transaction of shard 01
 ✗ stream: topic tw.shop.orders, partition 4: records from offset 5 on wait behind an open transaction
+✗ shard 01: binlogs that are still to be read may be purged in 20m0s (1.0 MiB of a retention of 24h0m0s, by its age): mend what holds the shard back, or raise binlog_expire_logs_seconds on the server
+⚠ shard 01: its position was moved at 2026-11-20T10:10:10Z to gtid:u:1-7, passed over 1 transaction: u:7
 `
 
 func TestStatus_PrintsTablesAndEveryErrorBelowThem(t *testing.T) {

@@ -36,7 +36,7 @@ func TestHazard_A8_PurgedBinlogsStopTheirShardAndNameIntervalAndChoices(t *testi
 		t.Fatal("nothing was purged that the reader lacks")
 	}
 	l = r.program.start()
-	l.stopped("00", "has purged "+gone, "start: latest", "start: gtid:")
+	l.stopped("00", "has purged "+gone, "tailwater shard reset 00 --to oldest", "--to now", "--to gtid:")
 	l.streaming("01")
 	r.goesOn(l, "01")
 	l.undrained("00")

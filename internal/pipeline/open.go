@@ -233,6 +233,7 @@ func (p *Pipeline) shard(src *config.ResolvedSource, s config.Shard, views *view
 		batchBytes: p.budget.batch, saveEvery: time.Second, gate: &p.gate, retry: src.Retry,
 		counters: &counters{since: p.o.LagSince.UnixMicro(), lag: &p.streamLag, state: status.Connecting, at: p.started},
 		logger:   p.logger, wake: make(chan struct{}, 1), now: time.Now,
+		asks: make(chan resetAsk), headroom: newHeadroom(p.logger, src.Name, s.ID),
 	}
 	sh.reader.Store(r)
 	return sh, nil

@@ -89,6 +89,22 @@ var _ status.Source = (*Pipeline)(nil)
 // Open opens whatever the configuration names, and starts nothing. What it
 // opened is closed again when it fails.
 func Open(ctx context.Context, o Options) (*Pipeline, error) {
+	p, err := open(ctx, o, func(p *Pipeline) []func(context.Context) error {
+		return []func(context.Context) error{
+			p.openState, p.openStream, p.openTopics, p.openCaptures, p.openWindows, p.openLake, p.openShards, p.loadResets, p.openHTTP,
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.writeRunFile(); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// open opens some parts of a pipeline, in their order.
+func open(ctx context.Context, o Options, parts func(*Pipeline) []func(context.Context) error) (*Pipeline, error) {
 	p := &Pipeline{o: o, cfg: o.Config, logger: o.Logger, started: time.Now(), topics: make(map[string]stream.Topic)}
 	if p.o.LagSince.IsZero() {
 		p.o.LagSince = p.started
@@ -105,15 +121,10 @@ func Open(ctx context.Context, o Options) (*Pipeline, error) {
 	p.gate.look = p.lookForRoom
 	debug.SetMemoryLimit(p.budget.total)
 	debug.SetGCPercent(gcPercent)
-	for _, open := range []func(context.Context) error{
-		p.openState, p.openStream, p.openTopics, p.openCaptures, p.openWindows, p.openLake, p.openShards, p.openHTTP,
-	} {
-		if err := open(ctx); err != nil {
+	for _, part := range parts(p) {
+		if err := part(ctx); err != nil {
 			return nil, errors.Join(err, p.Close())
 		}
-	}
-	if err := p.writeRunFile(); err != nil {
-		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
 }

@@ -103,6 +103,7 @@ func (p *Pipeline) Run(ctx, hard context.Context, grace time.Duration) error {
 func (p *Pipeline) startSide(ctx context.Context, wg *sync.WaitGroup) {
 	wg.Go(func() { p.keepRoom(ctx) })
 	wg.Go(func() { p.watchHeld(ctx) })
+	wg.Go(func() { p.watchHeadroom(ctx) })
 	wg.Go(func() { p.report(ctx) })
 	if p.store != nil && p.cfg.Windows.Store.Type != "embedded" {
 		wg.Go(func() { p.checkStore(ctx) })
@@ -116,6 +117,7 @@ func (p *Pipeline) startSide(ctx context.Context, wg *sync.WaitGroup) {
 			"shards/{shard}/retry":  p.retryShard,
 			"shards/{shard}/accept": p.acceptTransaction,
 			"shards/{shard}/resume": p.resumeTable,
+			"shards/{shard}/reset":  p.resetShard,
 		},
 	})
 	wg.Go(func() {
@@ -157,45 +159,45 @@ func (p *Pipeline) checkStore(ctx context.Context) {
 }
 
 // retryShard ends the pause of a shard that waits after an error.
-func (p *Pipeline) retryShard(r *http.Request) error {
+func (p *Pipeline) retryShard(r *http.Request) (any, error) {
 	s, err := p.shardOf(r)
 	if err == nil {
 		s.retryNow()
 	}
-	return err
+	return nil, err
 }
 
 // acceptTransaction lets a stopped shard pass over the transaction it stopped at.
-func (p *Pipeline) acceptTransaction(r *http.Request) error {
+func (p *Pipeline) acceptTransaction(r *http.Request) (any, error) {
 	s, err := p.shardOf(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	id := r.URL.Query().Get("transaction")
 	if err := s.accept(id); errors.Is(err, errNotStoppedThere) {
-		return &status.Problem{Status: http.StatusConflict, Title: err.Error(), Code: "not_stopped_there", Detail: id,
+		return nil, &status.Problem{Status: http.StatusConflict, Title: err.Error(), Code: "not_stopped_there", Detail: id,
 			Suggestion: "give transaction= the id that the shard's error asks to accept: GET /api/v1/status shows it"}
 	} else if err != nil {
-		return err
+		return nil, err
 	}
-	return nil
+	return nil, nil
 }
 
 // resumeTable lets a captured table go on that is stopped, or forgets what is
 // noted of it.
-func (p *Pipeline) resumeTable(r *http.Request) error {
+func (p *Pipeline) resumeTable(r *http.Request) (any, error) {
 	s, err := p.shardOf(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	name := tableName{r.URL.Query().Get("schema"), r.URL.Query().Get("table")}
 	if err := s.resume(r.Context(), name); errors.Is(err, errNotMarked) {
-		return &status.Problem{Status: http.StatusConflict, Title: err.Error(), Code: "not_marked", Detail: name.String(),
+		return nil, &status.Problem{Status: http.StatusConflict, Title: err.Error(), Code: "not_marked", Detail: name.String(),
 			Suggestion: "give schema= and table= as GET /api/v1/status shows them under captures"}
 	} else if err != nil {
-		return err
+		return nil, err
 	}
-	return nil
+	return nil, nil
 }
 
 // shardOf returns the shard that a request's path names.

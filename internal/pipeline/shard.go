@@ -52,6 +52,10 @@ type shard struct {
 	publisher atomic.Pointer[publisher]
 	// runs counts the sessions opened; those after the first are reconnects.
 	runs atomic.Uint64
+	// asks are requests to move the position, taken between two sessions.
+	asks     chan resetAsk
+	resets   resets
+	headroom *headroom
 }
 
 // run supervises until stop ends. What is read by then is still published, for
@@ -95,16 +99,36 @@ func (s *shard) run(stop, hard context.Context) {
 		}
 		s.set(state, err)
 		last = err
-		select {
-		case <-again:
-		case <-s.wake:
+		if s.rest(stop, again) {
 			backoff.Reset()
-		case <-stop.Done():
+		}
+		if stop.Err() != nil {
 			if class == binlog.Stop {
 				s.left = err
 			}
 			s.ended(err)
 			return
+		}
+	}
+}
+
+// rest waits until it is time for the next attempt, and reports whether a person
+// has ended the pause: by a word, or by moving the position.
+func (s *shard) rest(stop context.Context, again <-chan time.Time) bool {
+	for {
+		select {
+		case <-again:
+			return false
+		case <-s.wake:
+			return true
+		case ask := <-s.asks:
+			r, err := s.reset(ask.ctx, ask.req)
+			ask.answer <- resetAnswer{r, err}
+			if err == nil && !ask.req.DryRun {
+				return true
+			}
+		case <-stop.Done():
+			return false
 		}
 	}
 }
@@ -153,7 +177,7 @@ func (s *shard) session(stop, hard context.Context) error {
 	if r := session.Recovered(); r.Found {
 		position = r.Position.Source
 	}
-	s.reader.Load().Resume(position)
+	s.reader.Load().Resume(position, binlog.Known{Published: transactions(session.Recovered().Skip), GivenUp: s.givenUp()})
 	s.set(status.Streaming, nil)
 
 	read, cancel := context.WithCancelCause(stop)
@@ -285,7 +309,7 @@ func (s *shard) snapshot(now time.Time) status.Shard {
 		Epoch: c.epoch.Load(), Transactions: c.transactions.Load(), Rows: c.rows.Load(), Events: c.events.Load(),
 		Filtered: c.filtered.Load(), Tables: c.tables.Load(), Shadows: c.shadows.Load(), Accepted: c.accepted.Load(), InvalidText: c.raw.Load(),
 		Skipped: c.skipped.Load(), Bytes: r.Bytes, Reconnects: c.reconnects.Load(),
-		LastHeard:   latest(r.LastEvent, r.LastHeartbeat),
+		LastHeard:   latest(r.LastEvent, r.LastHeartbeat), Headroom: s.headroom.get(), Resets: s.resets.get(),
 		ClockOffset: r.Skew.Offset.Seconds(), ClockMeasured: r.Skew.At, ClockOff: r.Skew.Alarming(),
 	}
 	if v := c.lastCommit.Load(); v > 0 {

@@ -56,7 +56,7 @@ func verdict(s *status.Snapshot) status.Verdict {
 		case status.Connecting, status.Stalled, status.Paused:
 			v = status.Degraded
 		}
-		if s.Shards[i].ClockOff {
+		if h := s.Shards[i].Headroom; s.Shards[i].ClockOff || h != nil && h.Low {
 			v = status.Degraded
 		}
 	}

@@ -120,9 +120,13 @@ func (s *stateDir) checkVersion() error {
 	return nil
 }
 
+// TokenFile is the name of the file in the state directory that holds the
+// bearer token of the API's POSTs.
+const TokenFile = "api-token"
+
 // token returns the API's token, which it makes at the first start.
 func (s *stateDir) token() (string, error) {
-	name := filepath.Join(s.path, "api-token")
+	name := filepath.Join(s.path, TokenFile)
 	b, err := os.ReadFile(name)
 	if err == nil {
 		if t := strings.TrimSpace(string(b)); len(t) >= 16 {

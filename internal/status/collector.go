@@ -26,6 +26,9 @@ var metricNames = []struct {
 	{"tailwater_source_last_event_timestamp_seconds", "Commit time of the newest transaction read.", []string{"source", "shard"}},
 	{"tailwater_source_heartbeat_timestamp_seconds", "When the server last sent anything.", []string{"source", "shard"}},
 	{"tailwater_source_lag_seconds", "How far the shard's published events are behind its server.", []string{"source", "shard"}},
+	{"tailwater_source_binlog_headroom_seconds", "How long the server still keeps the binlog that the shard's position is in.", []string{"source", "shard"}},
+	{"tailwater_source_binlog_behind_bytes", "Bytes of binlog between the shard's position and the end.", []string{"source", "shard"}},
+	{"tailwater_source_passed_transactions_total", "Transactions that resets of the shard's position have passed over.", []string{"source", "shard"}},
 	{"tailwater_source_clock_offset_seconds", "How far the clock of the shard's server is ahead of this machine's.", []string{"source", "shard"}},
 	{"tailwater_source_reconnects_total", "Connections made after the first.", []string{"source", "shard"}},
 	{"tailwater_source_rows_total", "Row changes of followed tables read.", []string{"source", "shard"}},
@@ -171,6 +174,17 @@ func (e emitter) shard(s *Shard) {
 	e.counter("tailwater_source_events_total", float64(s.Filtered), s.Source, s.Shard, "filtered")
 	e.counter("tailwater_source_events_total", float64(s.Skipped), s.Source, s.Shard, "skipped")
 	e.time("tailwater_checkpoint_timestamp_seconds", s.LastSaved, l...)
+	if h := s.Headroom; h != nil {
+		e.gauge("tailwater_source_binlog_behind_bytes", float64(h.Behind), l...)
+		if h.Retention > 0 {
+			e.gauge("tailwater_source_binlog_headroom_seconds", h.Left, l...)
+		}
+	}
+	var passed uint64
+	for i := range s.Resets {
+		passed += s.Resets[i].Transactions
+	}
+	e.counter("tailwater_source_passed_transactions_total", float64(passed), l...)
 }
 
 func truth(b bool) float64 {

@@ -35,9 +35,9 @@ type ServerOptions struct {
 	Log     *slog.Logger
 }
 
-// Action does what a POST asks for. A *Problem is shown as it is; any other
-// error is a 500.
-type Action func(r *http.Request) error
+// Action does what a POST asks for, and returns the answer's body; nil is
+// {"ok":true}. A *Problem is shown as it is; any other error is a 500.
+type Action func(r *http.Request) (any, error)
 
 // Problem is an error of the API, in the members of RFC 9457.
 type Problem struct {
@@ -171,11 +171,14 @@ func (s *Server) action(do Action) http.HandlerFunc {
 				Suggestion: "send Authorization: Bearer with the content of the file api-token in the state directory"})
 			return
 		}
-		err := do(r)
+		answer, err := do(r)
+		if answer == nil {
+			answer = map[string]bool{"ok": true}
+		}
 		var p *Problem
 		switch {
 		case err == nil:
-			s.json(w, http.StatusAccepted, "application/json", map[string]bool{"ok": true})
+			s.json(w, http.StatusAccepted, "application/json", answer)
 		case errors.As(err, &p):
 			s.problem(w, p)
 		default:

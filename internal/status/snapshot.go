@@ -116,6 +116,10 @@ type Shard struct {
 	Skipped    uint64 `json:"skipped"`
 	Bytes      uint64 `json:"bytes"`
 	Reconnects uint64 `json:"reconnects"`
+	// Headroom is nil until the server has been asked.
+	Headroom *Headroom `json:"headroom,omitempty"`
+	// Resets are the moves of the position by a person, the oldest first.
+	Resets []Reset `json:"resets,omitempty"`
 }
 
 // View is one view's topic.

@@ -115,14 +115,14 @@ func TestServer_UnknownPathIsAProblemWithAWayOut(t *testing.T) {
 func TestServer_PostsNeedTheToken(t *testing.T) {
 	var called string
 	base := serve(t, ServerOptions{Source: fixed(sample()), Token: "0123456789abcdef", Actions: map[string]Action{
-		"shards/{shard}/retry": func(r *http.Request) error {
+		"shards/{shard}/retry": func(r *http.Request) (any, error) {
 			switch called = r.PathValue("shard"); called {
 			case "00":
-				return nil
+				return nil, nil
 			case "boom":
-				return errors.New("no")
+				return nil, errors.New("no")
 			}
-			return &Problem{Status: 404, Title: "no such shard", Code: "no_shard", Detail: called}
+			return nil, &Problem{Status: 404, Title: "no such shard", Code: "no_shard", Detail: called}
 		},
 	}})
 	for _, c := range []struct {
@@ -148,7 +148,7 @@ func TestServer_PostsNeedTheToken(t *testing.T) {
 }
 
 func TestServer_WithoutATokenEveryPostIsRefused(t *testing.T) {
-	base := serve(t, ServerOptions{Source: fixed(sample()), Actions: map[string]Action{"x": func(*http.Request) error { return nil }}})
+	base := serve(t, ServerOptions{Source: fixed(sample()), Actions: map[string]Action{"x": func(*http.Request) (any, error) { return nil, nil }}})
 	if code, _ := do(t, "POST", base+"/api/v1/x", ""); code != 401 {
 		t.Errorf("POST = %d, want 401", code)
 	}

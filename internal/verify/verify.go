@@ -138,6 +138,9 @@ func (v *verifier) report(ctx context.Context) (stop func()) {
 }
 
 func (v *verifier) run(ctx context.Context) error {
+	if err := v.loadResets(ctx); err != nil {
+		return err
+	}
 	for _, part := range []struct {
 		name string
 		run  func(context.Context) error
@@ -247,6 +250,7 @@ func (v *verifier) snapshots(ctx context.Context) ([]*server, error) {
 			if err != nil {
 				return out, err
 			}
+			s.earliest = s.earliest && v.findings.passed[shard.ID] == ""
 			out = append(out, s)
 			if err := s.snapshot(ctx, wanted); err != nil {
 				return out, &UnreachableError{fmt.Sprintf("shard %s at %s cannot be read", shard.ID, shard.Addr), err}
