@@ -143,7 +143,7 @@ func (s *session) fetch(srv *server, from *Position, p *Prepared) (*heldXA, erro
 		return nil, p.gone(err)
 	}
 	if o.Position == ByFile {
-		_, err = srv.continueFile(&o, at)
+		_, err = srv.continueFile(&o, at, "the place before it")
 	} else {
 		err = srv.covers(&o, at, "the place before it")
 	}

@@ -288,7 +288,13 @@ func (c *captureSet) status(s *status.Snapshot) status.Capture {
 			View: t.view, Topic: t.topic, Partitions: t.partitions, Events: t.events.Load(), Bytes: t.bytes.Load(), Captured: true,
 		})
 	}
-	out := status.Capture{Source: c.source, Tables: len(targets), Notices: c.notices.list()}
+	// What befell a shard that is another process's, that one knows.
+	others := make(map[string]bool)
+	for i := range s.Shards {
+		others[s.Shards[i].Shard] = !s.Shards[i].State.Owned()
+	}
+	out := status.Capture{Source: c.source, Tables: len(targets)}
+	out.Notices = slices.DeleteFunc(c.notices.list(), func(m status.TableNotice) bool { return others[m.Shard] })
 	for i := range out.Notices {
 		out.Skipped += out.Notices[i].Skipped
 		if out.Notices[i].State == noticeStopped {

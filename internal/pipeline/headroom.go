@@ -74,7 +74,10 @@ func (p *Pipeline) watchHeadroom(ctx context.Context) {
 	for wait := headroomFirst; pause(ctx, wait); wait = headroomEvery {
 		var g errgroup.Group
 		g.SetLimit(headroomAtOne)
-		for _, s := range p.shards {
+		for _, s := range p.allShards() {
+			if !s.tenure.held() {
+				continue
+			}
 			g.Go(func() error {
 				// What keeps a server from answering shows in the shard's state.
 				if err := s.askHeadroom(ctx); err != nil {

@@ -53,7 +53,7 @@ type notices struct {
 	all map[noticeKey]*notice
 }
 
-// load takes over what is stored.
+// load takes over what is stored and not known yet.
 func (m *notices) load(ctx context.Context, log SchemaReader, source string) error {
 	stored, err := log.Schemas(ctx, noticesRecord)
 	if err != nil {
@@ -61,7 +61,9 @@ func (m *notices) load(ctx context.Context, log SchemaReader, source string) err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.all = make(map[noticeKey]*notice)
+	if m.all == nil {
+		m.all = make(map[noticeKey]*notice)
+	}
 	for _, s := range stored {
 		if len(s.Key) != 4 || len(s.Columns) != 1 || len(s.Columns[0].Members) != 2 {
 			return fmt.Errorf("the record %s of captured tables is not as this version writes it: use the Tailwater that wrote it, or a newer one", s.Fingerprint())

@@ -65,7 +65,7 @@ func (s *shard) reset(ctx context.Context, req ResetRequest) (status.Reset, erro
 	if err != nil || req.DryRun {
 		return s.resetOf(m), err
 	}
-	session, err := s.log.OpenShard(ctx, stream.ShardOptions{Source: s.source, Shard: s.id, Topics: s.views.session().topics()})
+	session, err := s.log.OpenShard(ctx, stream.ShardOptions{Source: s.source, Shard: s.id, Topics: s.views.session().topics(), Takeover: true})
 	if err != nil {
 		return status.Reset{}, fmt.Errorf("open shard %s in the stream: %w", s.id, err)
 	}

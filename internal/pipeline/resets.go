@@ -117,12 +117,25 @@ func (p *Pipeline) loadResets(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range p.shards {
-		for i := range all {
-			if all[i].Source == s.source && all[i].Shard == s.id {
-				s.resets.list = append(s.resets.list, all[i])
-			}
-		}
+	for _, s := range p.allShards() {
+		s.resets.take(all, s.source, s.id)
 	}
 	return nil
+}
+
+// readResets reads what the stream remembers of this shard: another process may
+// have moved its position, or the process may have had no such shard before.
+func (s *shard) readResets(ctx context.Context) error {
+	all, err := Resets(ctx, s.log)
+	if err == nil {
+		s.resets.take(all, s.source, s.id)
+	}
+	return err
+}
+
+// take takes over those of a shard.
+func (r *resets) take(all []status.Reset, source, shard string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = slices.DeleteFunc(slices.Clone(all), func(one status.Reset) bool { return one.Source != source || one.Shard != shard })
 }
