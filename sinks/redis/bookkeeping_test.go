@@ -24,7 +24,7 @@ func storedFields() map[string]string {
 // refused is called corrupt, which rebuilds the metric from the log.
 func readBookkeeping(t *testing.T, h map[string]string) {
 	t.Helper()
-	tab := &table{m: &windowing.Metric{Partitions: 2}}
+	tab := &table{m: &windowing.Metric{Definition: windowing.Definition{Partitions: 2}}}
 	for field, text := range h {
 		st := &stored{positions: make([]windowing.Position, 2)}
 		if err := tab.loadField(st, h, field, text); err != nil && !errors.Is(err, ErrCorrupt) {
