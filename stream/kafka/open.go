@@ -109,6 +109,9 @@ func (op *opening) ensurePositions(ctx context.Context) error {
 // since this one did: what ended the session here may not have said so. Whoever
 // asks once more, having been told, takes it.
 func (op *opening) notReplaced(ctx context.Context) error {
+	if op.o.Takeover {
+		op.log.claimed.set(op.o.Shard, 0)
+	}
 	last := op.log.claimed.get(op.o.Shard)
 	if last == 0 {
 		return nil
