@@ -114,7 +114,7 @@ func showStatus(w io.Writer, s *status.Snapshot, asJSON bool) error {
 	fmt.Fprintln(t, "SHARD\tSTATE\tLAG\tROWS\tEVENTS\tPOSITION\tSAVED")
 	for i := range s.Shards {
 		sh := &s.Shards[i]
-		fmt.Fprintf(t, "%s/%s\t%s\t%.1fs\t%d\t%d\t%s\t%s\n", sh.Source, sh.Shard, sh.State, sh.LagSeconds, sh.Rows, sh.Events, place(sh), ago(s.Time, sh.LastSaved))
+		fmt.Fprintf(t, "%s/%s\t%s\t%.1fs\t%d\t%d\t%s\t%s\n", sh.Source, sh.Shard, stateOf(sh), sh.LagSeconds, sh.Rows, sh.Events, place(sh), ago(s.Time, sh.LastSaved))
 	}
 	if len(s.Captures) > 0 {
 		fmt.Fprintln(t, "\nCAPTURED TABLE\tTOPIC\tPARTITIONS\tEVENTS\t")
@@ -140,6 +140,17 @@ func showStatus(w io.Writer, s *status.Snapshot, asJSON bool) error {
 		return err
 	}
 	return showErrors(w, s)
+}
+
+// stateOf is a shard's state, and which process has it when that is another one.
+func stateOf(s *status.Shard) string {
+	switch {
+	case s.State != status.Elsewhere:
+		return string(s.State)
+	case s.Owner == "":
+		return "owned elsewhere"
+	}
+	return "owned elsewhere by " + s.Owner
 }
 
 // showErrors prints each error below the tables, where it has room.

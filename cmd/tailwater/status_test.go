@@ -49,6 +49,17 @@ func shopStatus(v status.Verdict) *fixedStatus {
 	}
 }
 
+func TestStateOf_NamesWhoHasAShardThatIsElsewhere(t *testing.T) {
+	for want, s := range map[string]status.Shard{
+		"streaming": {State: status.Streaming}, "waiting": {State: status.Waiting},
+		"owned elsewhere": {State: status.Elsewhere}, "owned elsewhere by db1:7": {State: status.Elsewhere, Owner: "db1:7"},
+	} {
+		if got := stateOf(&s); got != want {
+			t.Errorf("stateOf(%s of %q) = %q, want %q", s.State, s.Owner, got, want)
+		}
+	}
+}
+
 // statusServer serves a source as a running process does.
 func statusServer(t *testing.T, s status.Source) (url string) {
 	t.Helper()

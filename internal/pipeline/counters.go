@@ -24,6 +24,9 @@ type counters struct {
 	since int64
 	lag   *status.Latency
 
+	// owner is who has the shard while it is not this process's.
+	owner atomic.Pointer[string]
+
 	mu    sync.Mutex
 	state status.ShardState
 	at    time.Time

@@ -64,17 +64,19 @@ func (p *Pipeline) Run(ctx, hard context.Context, grace time.Duration) error {
 	for _, w := range p.lakes {
 		workers.Go(func() { failed <- w.Run(sinks) })
 	}
-	for _, s := range p.shards {
-		readers.Go(func() { s.run(ctx, hard) })
-	}
-
-	<-ctx.Done()
+	owning, leave := context.WithCancel(hard)
+	defer leave()
+	var group sync.WaitGroup
+	group.Go(func() { p.own(owning) })
+	p.follow(ctx, hard, &readers)
 	failpoint.At(failpoint.DrainBegun)
 	p.logger.Info("draining", "grace", grace.String())
 	deadline := time.AfterFunc(grace, cancelHard)
 	defer deadline.Stop()
 	readers.Wait()
 	failpoint.At(failpoint.DrainReadersEnded)
+	leave() // others take the shards while the sinks go on here
+	group.Wait()
 	left := p.stopped()
 	if p.has(Reader) {
 		left = append(left, p.catchUp(hard)...)
@@ -116,6 +118,7 @@ func (p *Pipeline) startSide(ctx context.Context, wg *sync.WaitGroup) {
 			"shards/{shard}/retry":  p.retryShard,
 			"shards/{shard}/accept": p.acceptTransaction,
 			"shards/{shard}/resume": p.resumeTable,
+			"reload":                p.reloadRequest,
 		},
 	})
 	wg.Go(func() {
@@ -200,7 +203,7 @@ func (p *Pipeline) resumeTable(r *http.Request) error {
 
 // shardOf returns the shard that a request's path names.
 func (p *Pipeline) shardOf(r *http.Request) (*shard, error) {
-	for _, s := range p.shards {
+	for _, s := range p.allShards() {
 		if s.id == r.PathValue("shard") {
 			return s, nil
 		}
@@ -213,7 +216,7 @@ func (p *Pipeline) shardOf(r *http.Request) (*shard, error) {
 // not drained.
 func (p *Pipeline) stopped() []string {
 	var out []string
-	for _, s := range p.shards {
+	for _, s := range p.allShards() {
 		if s.left != nil {
 			out = append(out, fmt.Sprintf("shard %s is stopped: %v", s.id, s.left))
 		}
@@ -224,26 +227,40 @@ func (p *Pipeline) stopped() []string {
 // catchUp waits until every sink has all that the stream holds, and returns
 // what is behind when hard ends.
 func (p *Pipeline) catchUp(hard context.Context) []string {
+	// Readers of other processes go on: the end moves away from who waits for it.
+	var ends map[string][]int64
 	for {
-		left := p.behind(hard)
+		var err error
+		if ends == nil {
+			ends, err = p.ends(hard)
+		}
+		left := []string{fmt.Sprintf("stream: %v", err)}
+		if err == nil {
+			left = p.behind(hard, ends)
+		}
 		if len(left) == 0 || !pause(hard, 20*time.Millisecond) {
 			return left
 		}
 	}
 }
 
-// behind names the sinks that have not read the stream to its end.
-func (p *Pipeline) behind(ctx context.Context) []string {
+// ends are the ends of the stream's partitions by view.
+func (p *Pipeline) ends(ctx context.Context) (map[string][]int64, error) {
 	ends := make(map[string][]int64)
 	for name, t := range p.topics {
 		bounds, err := p.log.Bounds(ctx, t.Name)
 		if err != nil {
-			return []string{"stream: " + err.Error()}
+			return nil, err
 		}
 		for _, b := range bounds {
 			ends[name] = append(ends[name], b.Next)
 		}
 	}
+	return ends, nil
+}
+
+// behind names the sinks that have not read the stream to the given ends.
+func (p *Pipeline) behind(ctx context.Context, ends map[string][]int64) []string {
 	var left []string
 	for _, v := range p.windows {
 		if v.hasNothing(ctx) {
@@ -289,7 +306,10 @@ func missing(ends, at []int64) (n int64) {
 }
 
 // CaughtUp reports whether every sink has all that the stream holds now.
-func (p *Pipeline) CaughtUp(ctx context.Context) bool { return len(p.behind(ctx)) == 0 }
+func (p *Pipeline) CaughtUp(ctx context.Context) bool {
+	ends, err := p.ends(ctx)
+	return err == nil && len(p.behind(ctx, ends)) == 0
+}
 
 // report logs the totals once a minute.
 func (p *Pipeline) report(ctx context.Context) {

@@ -22,6 +22,9 @@ import (
 // binlog until something ends it, and begins again. A shard fails alone.
 //
 //	preflight -> open session (claim, fence, fold) -> follow -> drain -> pause -> …
+//
+// Where several processes share the shards it does so while the shard is this
+// process's.
 type shard struct {
 	source, id, addr string
 	stallAfter       time.Duration
@@ -41,6 +44,10 @@ type shard struct {
 	// wake ends a pause at once.
 	wake chan struct{}
 	now  func() time.Time
+	// tenure is whether the shard is this process's.
+	tenure *tenure
+	// takeover is whether the next session may replace one of another process.
+	takeover bool
 	// accepting guards options.
 	accepting sync.Mutex
 	// left is what the shard waited for a person with when it was told to stop,
@@ -54,12 +61,14 @@ type shard struct {
 	runs atomic.Uint64
 }
 
-// run supervises until stop ends. What is read by then is still published, for
-// as long as hard lasts.
-func (s *shard) run(stop, hard context.Context) {
+// run supervises until stop ends, and returns why the last session did. What is
+// read by then is still published, for as long as hard lasts.
+func (s *shard) run(stop, hard context.Context) error {
 	backoff := binlog.Backoff{Min: s.retry.Min, Max: s.retry.Max}
 	// last is why the attempt before ended: it is shown until the shard streams.
 	var last error
+	claims := 0
+	s.takeover = true
 	for {
 		s.set(status.Connecting, last)
 		began := s.now()
@@ -74,8 +83,7 @@ func (s *shard) run(stop, hard context.Context) {
 			if err != nil && !errors.Is(err, context.Canceled) && classify(err) == binlog.Stop {
 				s.left = err
 			}
-			s.ended(err)
-			return
+			return err
 		}
 		if s.now().Sub(began) > time.Minute {
 			backoff.Reset()
@@ -87,6 +95,12 @@ func (s *shard) run(stop, hard context.Context) {
 		}
 		var again <-chan time.Time
 		if errors.Is(err, stream.ErrFenced) {
+			claims++
+			s.set(status.Connecting, err)
+			if s.contested(stop, claims) {
+				s.takeover, last = true, err
+				continue
+			}
 			// Two that claim it from each other for ever would both be busy and
 			// neither of them right.
 			err = fmt.Errorf("%w; another process reads it now: if that is a mistake, stop that one and POST /api/v1/shards/%s/retry here", err, s.id)
@@ -103,8 +117,7 @@ func (s *shard) run(stop, hard context.Context) {
 			if class == binlog.Stop {
 				s.left = err
 			}
-			s.ended(err)
-			return
+			return err
 		}
 	}
 }
@@ -137,13 +150,17 @@ func (s *shard) session(stop, hard context.Context) error {
 	if err := s.preflight(stop); err != nil {
 		return err
 	}
+	if err := s.tenure.fresh(stop); err != nil {
+		return err
+	}
 	failpoint.At(failpoint.SessionOpening)
 	views := s.views.session()
-	session, err := s.log.OpenShard(stop, stream.ShardOptions{Source: s.source, Shard: s.id, Topics: views.topics()})
+	session, err := s.log.OpenShard(stop, stream.ShardOptions{Source: s.source, Shard: s.id, Topics: views.topics(), Takeover: s.takeover})
 	if err != nil {
 		return fmt.Errorf("open shard %s in the stream: %w", s.id, err)
 	}
 	defer session.Close()
+	s.takeover = false
 	if s.runs.Add(1) > 1 {
 		s.counters.reconnects.Add(1)
 	}
@@ -279,6 +296,9 @@ func (s *shard) accept(transaction string) error {
 func (s *shard) snapshot(now time.Time) status.Shard {
 	c, r := s.counters, s.reader.Load().Status()
 	state, fault, since := c.get()
+	if !state.Owned() {
+		return s.others(state, fault, since)
+	}
 	out := status.Shard{
 		Source: s.source, Shard: s.id, State: state, Error: fault, Since: since, Connected: r.Connected,
 		Address: s.addr, Server: r.ServerVersion, UUID: r.ServerUUID, File: r.File, Pos: r.Pos, GTID: r.GTID,
@@ -312,6 +332,22 @@ func (s *shard) snapshot(now time.Time) status.Shard {
 	case out.LastHeard.IsZero() && now.Sub(since) > s.stallAfter:
 		out.State = status.Stalled
 		out.Error = fmt.Sprintf("nothing heard from %s since the connection was asked for", s.addr)
+	}
+	return out
+}
+
+// others is the shard's state while it is not this process's: what was counted
+// here, and nothing of where its server stands.
+func (s *shard) others(state status.ShardState, fault string, since time.Time) status.Shard {
+	c := s.counters
+	out := status.Shard{
+		Source: s.source, Shard: s.id, State: state, Error: fault, Since: since, Address: s.addr,
+		Epoch: c.epoch.Load(), Transactions: c.transactions.Load(), Rows: c.rows.Load(), Events: c.events.Load(),
+		Filtered: c.filtered.Load(), Tables: c.tables.Load(), Shadows: c.shadows.Load(), Skipped: c.skipped.Load(),
+		Bytes: s.reader.Load().Status().Bytes, Reconnects: c.reconnects.Load(),
+	}
+	if owner := c.owner.Load(); owner != nil {
+		out.Owner = *owner
 	}
 	return out
 }

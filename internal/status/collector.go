@@ -22,6 +22,7 @@ var metricNames = []struct {
 }{
 	{"tailwater_build_info", "Always 1; the labels say what runs.", []string{"version", "go"}},
 	{"tailwater_source_state", "1 for the state a shard is in, 0 for the others.", []string{"source", "shard", "state"}},
+	{"tailwater_source_owned", "1 while the shard is this process's, 0 while another one has it.", []string{"source", "shard"}},
 	{"tailwater_source_connected", "1 while the shard's server is connected.", []string{"source", "shard"}},
 	{"tailwater_source_last_event_timestamp_seconds", "Commit time of the newest transaction read.", []string{"source", "shard"}},
 	{"tailwater_source_heartbeat_timestamp_seconds", "When the server last sent anything.", []string{"source", "shard"}},
@@ -147,13 +148,16 @@ func (e emitter) time(name string, t time.Time, labels ...string) {
 
 func (e emitter) shard(s *Shard) {
 	l := []string{s.Source, s.Shard}
-	for _, st := range []ShardState{Connecting, Streaming, Stalled, Paused, Stopped, Ended} {
+	e.gauge("tailwater_source_owned", truth(s.State.Owned()), l...)
+	for _, st := range ShardStates {
 		e.gauge("tailwater_source_state", truth(s.State == st), s.Source, s.Shard, string(st))
 	}
 	e.gauge("tailwater_source_connected", truth(s.Connected), l...)
 	e.time("tailwater_source_last_event_timestamp_seconds", s.LastEvent, l...)
 	e.time("tailwater_source_heartbeat_timestamp_seconds", s.LastHeard, l...)
-	e.gauge("tailwater_source_lag_seconds", s.LagSeconds, l...)
+	if s.State.Owned() {
+		e.gauge("tailwater_source_lag_seconds", s.LagSeconds, l...)
+	}
 	if !s.ClockMeasured.IsZero() {
 		e.gauge("tailwater_source_clock_offset_seconds", s.ClockOffset, l...)
 	}

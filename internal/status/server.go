@@ -113,19 +113,24 @@ type Readiness struct {
 	NotReady []string `json:"not_ready,omitempty"`
 }
 
-// Ready says whether the pipeline makes progress: at least one shard streams,
-// none of the sinks is in error, and the stream takes events.
+// Ready says whether the process makes progress: at least one of the shards that
+// are its own streams, if there are any, none of the sinks is in error, and the
+// stream takes events. One that stands by, for others have the shards, is ready.
 func Ready(s Snapshot) Readiness {
 	var r Readiness
-	streaming := 0
+	streaming, own := 0, 0
 	for _, sh := range s.Shards {
+		if sh.State == Elsewhere {
+			continue
+		}
+		own++
 		if sh.State == Streaming {
 			streaming++
 		} else {
 			r.NotReady = append(r.NotReady, fmt.Sprintf("shard %s is %s", sh.Shard, sh.State))
 		}
 	}
-	r.Ready = streaming > 0
+	r.Ready = streaming > 0 || own == 0
 	for _, m := range s.Metrics {
 		if m.Error != "" {
 			r.Ready, r.NotReady = false, append(r.NotReady, "metric "+m.Metric+" does not move")

@@ -62,13 +62,26 @@ const (
 	Stopped ShardState = "stopped"
 	// Ended: the process is stopping and the shard is drained.
 	Ended ShardState = "ended"
+	// Elsewhere: another process follows the shard, or is about to.
+	Elsewhere ShardState = "elsewhere"
+	// Waiting: the processes that share the shards have not said yet whose it is.
+	Waiting ShardState = "waiting"
 )
+
+// ShardStates are all states of a shard.
+var ShardStates = []ShardState{Connecting, Streaming, Stalled, Paused, Stopped, Ended, Elsewhere, Waiting}
+
+// Owned reports whether a shard in this state is this process's.
+func (s ShardState) Owned() bool { return s != Elsewhere && s != Waiting }
 
 // Shard is one shard's state.
 type Shard struct {
 	Source string     `json:"source"`
 	Shard  string     `json:"shard"`
 	State  ShardState `json:"state"`
+	// Owner is which process follows a shard that is elsewhere, host:pid, if that
+	// is known.
+	Owner string `json:"owner,omitempty"`
 	// Error is why the shard is not streaming; Hint is the way out.
 	Error string `json:"error,omitempty"`
 	// Since is when State began.

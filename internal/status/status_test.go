@@ -200,6 +200,23 @@ func TestReady_AsksForProgressNotForAProcess(t *testing.T) {
 	}
 }
 
+// Others have the shards, or there are none: nothing is wanting here.
+func TestReady_WhoStandsByIsReady(t *testing.T) {
+	s := sample()
+	s.Shards = nil
+	if r := Ready(s); !r.Ready {
+		t.Errorf("without shards: %+v, want ready", r)
+	}
+	s.Shards = []Shard{{Shard: "00", State: Elsewhere, Owner: "db1:7"}}
+	if r := Ready(s); !r.Ready || len(r.NotReady) > 0 {
+		t.Errorf("the shard is elsewhere: %+v, want ready", r)
+	}
+	s.Shards = append(s.Shards, Shard{Shard: "01", State: Waiting})
+	if r := Ready(s); r.Ready {
+		t.Errorf("nobody has said whose shard 01 is: %+v, want not ready", r)
+	}
+}
+
 func TestLatency_QuantilesAreWithinTwoPercent(t *testing.T) {
 	var l Latency
 	if q := l.Quantiles(); q != (Quantiles{}) {
