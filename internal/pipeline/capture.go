@@ -288,7 +288,13 @@ func (c *captureSet) status(s *status.Snapshot) status.Capture {
 			View: t.view, Topic: t.topic, Partitions: t.partitions, Events: t.events.Load(), Bytes: t.bytes.Load(), Captured: true,
 		})
 	}
-	out := status.Capture{Source: c.source, Tables: len(targets), Marks: c.marks.list()}
+	// What befell a shard that is another process's, that one knows.
+	others := make(map[string]bool)
+	for i := range s.Shards {
+		others[s.Shards[i].Shard] = !s.Shards[i].State.Owned()
+	}
+	out := status.Capture{Source: c.source, Tables: len(targets)}
+	out.Marks = slices.DeleteFunc(c.marks.list(), func(m status.TableMark) bool { return others[m.Shard] })
 	for i := range out.Marks {
 		out.Skipped += out.Marks[i].Skipped
 		if out.Marks[i].State == markStopped {

@@ -52,7 +52,7 @@ type marks struct {
 	all map[markKey]*mark
 }
 
-// load takes over what is stored.
+// load takes over what is stored and not known yet.
 func (m *marks) load(ctx context.Context, log SchemaReader, source string) error {
 	stored, err := log.Schemas(ctx, marksRecord)
 	if err != nil {
@@ -60,7 +60,9 @@ func (m *marks) load(ctx context.Context, log SchemaReader, source string) error
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.all = make(map[markKey]*mark)
+	if m.all == nil {
+		m.all = make(map[markKey]*mark)
+	}
 	for _, s := range stored {
 		if len(s.Key) != 4 || len(s.Columns) != 1 || len(s.Columns[0].Members) != 2 {
 			return fmt.Errorf("the record %s of captured tables is not as this version writes it: use the Tailwater that wrote it, or a newer one", s.Fingerprint())

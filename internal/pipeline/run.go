@@ -204,9 +204,14 @@ func (p *Pipeline) resumeTable(r *http.Request) error {
 // shardOf returns the shard that a request's path names.
 func (p *Pipeline) shardOf(r *http.Request) (*shard, error) {
 	for _, s := range p.allShards() {
-		if s.id == r.PathValue("shard") {
-			return s, nil
+		if s.id != r.PathValue("shard") {
+			continue
 		}
+		if state, owner, _ := s.tenure.away(); !s.tenure.held() {
+			return nil, &status.Problem{Status: http.StatusConflict, Title: "the shard is not this process's", Code: "elsewhere",
+				Detail: fmt.Sprintf("shard %s is %s %s", s.id, state, owner), Suggestion: "ask the process that has it: GET /api/v1/status names it"}
+		}
+		return s, nil
 	}
 	return nil, &status.Problem{Status: http.StatusNotFound, Title: "no such shard", Code: "no_shard",
 		Detail: r.PathValue("shard"), Suggestion: "GET /api/v1/status lists the shards"}

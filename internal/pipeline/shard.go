@@ -154,10 +154,9 @@ func (s *shard) session(stop, hard context.Context) error {
 		return err
 	}
 	failpoint.At(failpoint.SessionOpening)
-	views := s.views.session()
-	session, err := s.log.OpenShard(stop, stream.ShardOptions{Source: s.source, Shard: s.id, Topics: views.topics(), Takeover: s.takeover})
+	session, views, err := s.open(stop)
 	if err != nil {
-		return fmt.Errorf("open shard %s in the stream: %w", s.id, err)
+		return err
 	}
 	defer session.Close()
 	s.takeover = false
@@ -205,6 +204,33 @@ func (s *shard) session(stop, hard context.Context) error {
 		return err
 	}
 	return errHalted
+}
+
+// open opens a session with the topics of the views that there are.
+//
+// Another process may have captured tables since this one has looked, and have
+// stopped some. What it remembered of them is read behind the fence, when it can
+// remember nothing more; a topic that comes to light then has not been fenced,
+// and the session is opened once more.
+func (s *shard) open(stop context.Context) (stream.Session, *viewSet, error) {
+	for {
+		views := s.views.session()
+		session, err := s.log.OpenShard(stop, stream.ShardOptions{Source: s.source, Shard: s.id, Topics: views.topics(), Takeover: s.takeover})
+		if err != nil {
+			return nil, nil, fmt.Errorf("open shard %s in the stream: %w", s.id, err)
+		}
+		if s.tenure.told == nil || views.capture == nil {
+			return session, views, nil
+		}
+		err = views.capture.load(stop)
+		if err == nil && len(views.capture.now()) == len(views.targets)-len(s.views.targets) {
+			return session, views, nil
+		}
+		session.Close()
+		if err != nil {
+			return nil, nil, fmt.Errorf("read the captured tables for shard %s: %w", s.id, err)
+		}
+	}
 }
 
 // began is told where the reader begins.

@@ -251,6 +251,9 @@ func (v *viewWindows) definitions() []windowing.Definition {
 func (v *viewWindows) redefine(shards []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if len(v.defs) == 0 || slices.Equal(v.defs[0].Shards, shards) {
+		return
+	}
 	defs := slices.Clone(v.defs)
 	for i := range defs {
 		defs[i].Shards = shards

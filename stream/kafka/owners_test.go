@@ -189,7 +189,7 @@ func TestOwn_WhoComesInTheDeadOnesPlaceIsNotKeptWaiting(t *testing.T) {
 	brokers := kafkatest.Start(t)
 	silent(t, brokers, "a", "00", "01")
 	a := readingAs(t, brokers, "a", "00", "01")
-	testenv.Wait(t, ownTimeout/2, "all shards before the dead one is missed", func() error {
+	testenv.Wait(t, time.Minute, "all shards, alone, for the dead one is taken out", func() error {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if !a.alone || a.now.Standing != stream.Member || len(a.now.Mine) != 2 {
