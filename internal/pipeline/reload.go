@@ -112,7 +112,7 @@ func (p *Pipeline) take(sources []config.ResolvedSource, fresh []*shard) []*shar
 	return gone
 }
 
-// redefine gives the metrics the shards that they wait for now.
+// redefine tells the metrics which shards to wait for.
 func (p *Pipeline) redefine() {
 	for _, v := range p.windows {
 		v.redefine(p.shardsOf(v.view))
