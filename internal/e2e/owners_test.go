@@ -32,7 +32,7 @@ func owned(t *testing.T, l *life) ([]string, error) {
 		case status.Streaming:
 			out = append(out, sh.Shard)
 		case status.Stopped:
-			t.Errorf("shard %s is stopped: %s; see %s", sh.Shard, sh.Error, l.log)
+			t.Fatalf("shard %s is stopped: %s; see %s", sh.Shard, sh.Error, l.log)
 		}
 	}
 	return out, nil

@@ -130,7 +130,7 @@ func classify(err error) binlog.Class {
 	switch {
 	case errors.Is(err, stream.ErrFenced), errors.As(err, &large):
 		return binlog.Stop
-	case errors.Is(err, stream.ErrSessionEnded):
+	case errors.Is(err, stream.ErrSessionEnded), errors.Is(err, stream.ErrUnavailable):
 		return binlog.Retry
 	}
 	return binlog.Classify(err)

@@ -3,12 +3,15 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"tailwater/binlog"
 	"tailwater/internal/status"
+	"tailwater/stream"
 )
 
 // begun is a tenure whose reader runs.
@@ -105,6 +108,18 @@ func TestTenure_ARemovedShardStaysRemoved(t *testing.T) {
 	n.lose()
 	if is, _ := n.now(); is != removed || stop.Err() == nil {
 		t.Errorf("it is %v, stop %v", is, stop.Err())
+	}
+}
+
+// What brokers mend by themselves is no reason to wait for a minute.
+func TestClassify_ALogThatIsNotAvailableIsAskedAgainSoon(t *testing.T) {
+	for want, err := range map[binlog.Class]error{
+		binlog.Retry: fmt.Errorf("open shard 00: %w: no leader", stream.ErrUnavailable),
+		binlog.Stop:  fmt.Errorf("%w: %w", stream.ErrUnavailable, stream.ErrFenced),
+	} {
+		if got := classify(err); got != want {
+			t.Errorf("classify(%v) = %v, want %v", err, got, want)
+		}
 	}
 }
 

@@ -42,7 +42,7 @@ func (l *Log) OpenShard(ctx context.Context, o stream.ShardOptions) (stream.Sess
 		if op.producer != nil {
 			op.producer.close()
 		}
-		return nil, fmt.Errorf("open shard %s: %w", o.Shard, err)
+		return nil, fmt.Errorf("open shard %s: %w", o.Shard, unavailable(err))
 	}
 	return s, nil
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"tailwater/internal/testenv"
 	"tailwater/stream"
 	"tailwater/stream/kafka/kafkatest"
@@ -159,6 +161,19 @@ func testOwn(t *testing.T, brokers []string) {
 func TestOwn_ShardsAreDividedAmongThoseWhoRead(t *testing.T) {
 	t.Run("in process", func(t *testing.T) { testOwn(t, kafkatest.Start(t)) })
 	t.Run("Apache Kafka", func(t *testing.T) { testOwn(t, []string{testenv.Kafka(t).Addr}) })
+}
+
+func TestUnavailable_IsWhatBrokersMendByThemselves(t *testing.T) {
+	for _, err := range []error{kerr.LeaderNotAvailable, fmt.Errorf("read: %w", kerr.NotLeaderForPartition), kerr.CoordinatorLoadInProgress} {
+		if got := unavailable(err); !errors.Is(got, stream.ErrUnavailable) || !errors.Is(got, err) {
+			t.Errorf("unavailable(%v) = %v", err, got)
+		}
+	}
+	for _, err := range []error{nil, kerr.TopicAuthorizationFailed, errNoAnswer, fenced(kerr.ProducerFenced)} {
+		if got := unavailable(err); !errors.Is(got, err) || errors.Is(got, stream.ErrUnavailable) {
+			t.Errorf("unavailable(%v) = %v", err, got)
+		}
+	}
 }
 
 // silent joins the group as a process that says nothing more, as one that was
