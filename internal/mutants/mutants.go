@@ -98,7 +98,7 @@ func Read() (List, error) {
 		return List{}, fmt.Errorf("find the list of mutants: %w", err)
 	}
 	slices.Sort(names)
-	var p parser
+	var p entries
 	for _, name := range names {
 		text, err := lists.ReadFile(name)
 		if err != nil {
@@ -109,26 +109,26 @@ func Read() (List, error) {
 	return p.list, p.err()
 }
 
-// parser reads entries and gathers mistakes.
-type parser struct {
+// entries reads entries and gathers mistakes.
+type entries struct {
 	list     List
 	mistakes []string
 	at       string
 }
 
-func (p *parser) err() error {
+func (p *entries) err() error {
 	if len(p.mistakes) == 0 {
 		return nil
 	}
 	return fmt.Errorf("read the list of mutants:\n%s", strings.Join(p.mistakes, "\n"))
 }
 
-func (p *parser) wrong(format string, args ...any) {
+func (p *entries) wrong(format string, args ...any) {
 	p.mistakes = append(p.mistakes, p.at+": "+fmt.Sprintf(format, args...))
 }
 
 // file reads one file of the list.
-func (p *parser) file(name, text string) {
+func (p *entries) file(name, text string) {
 	var entry []string
 	first := 0
 	for i, line := range append(strings.Split(text, "\n"), "") {
@@ -148,7 +148,7 @@ func (p *parser) file(name, text string) {
 }
 
 // entry reads one paragraph.
-func (p *parser) entry(lines []string) {
+func (p *entries) entry(lines []string) {
 	fields := map[string]string{}
 	hunks := make([]Hunk, 1)
 	for _, line := range lines {
@@ -203,7 +203,7 @@ var (
 )
 
 // check finds what is missing or wrong in m by itself.
-func (p *parser) check(m Mutant) {
+func (p *entries) check(m Mutant) {
 	if !nameForm.MatchString(m.Name) {
 		p.wrong("mutant %q: a name is two or more words in lower case, joined by hyphens", m.Name)
 	}
