@@ -14,6 +14,9 @@ const (
 	passed outcome = iota
 	// failed: a test failed by an assertion, and the process ended in order.
 	failed
+	// failedBefore: what failed is none of the chosen tests, but one that holds
+	// them.
+	failedBefore
 	// panicked: the process ended by a panic of the product or of a test.
 	panicked
 	// timedOut: the time for the test ran out.
@@ -30,7 +33,7 @@ const (
 
 // String returns the outcome as messages say it.
 func (o outcome) String() string {
-	return [...]string{"passed", "failed", "panicked", "timed out", "crashed", "does not build", "chooses no test", "was skipped"}[o]
+	return [...]string{"passed", "failed", "failed before the chosen test", "panicked", "timed out", "crashed", "does not build", "chooses no test", "was skipped"}[o]
 }
 
 // event is a line of go test -json (go doc cmd/test2json).
@@ -46,7 +49,7 @@ type reading struct {
 	// chosen are the parts of the pattern that chose the tests.
 	chosen                  []*regexp.Regexp
 	passed, failed, skipped int
-	broken, ended           bool
+	broken, red             bool
 	panicked, timedOut      bool
 	inOrder                 bool
 	// build is the compiler's first message, said the first assertion's, dying
@@ -102,7 +105,7 @@ func (r *reading) output(text string) {
 func (r *reading) end(e event) {
 	switch {
 	case e.Test == "":
-		r.ended = true
+		r.red = e.Action == "fail"
 		r.broken = r.broken || e.FailedBuild != ""
 	case !r.isChosen(e.Test):
 	case e.Action == "pass":
@@ -153,8 +156,10 @@ func (r *reading) outcome() (outcome, string) {
 		return failed, r.said
 	case r.panicked:
 		return panicked, r.dying
-	case r.failed > 0 || !r.ended:
+	case r.failed > 0, r.red && !r.inOrder:
 		return crashed, r.dying
+	case r.red:
+		return failedBefore, r.said
 	case r.skipped > 0:
 		return leftOut, r.said
 	case r.passed == 0:
