@@ -2,6 +2,7 @@ package mutants
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/importer"
@@ -38,7 +39,8 @@ func TestList_EveryMutantCanBePlanted(t *testing.T) {
 	if len(list.Mutants) < 100 {
 		t.Errorf("%d mutants, want more than 100", len(list.Mutants))
 	}
-	c := newChecker(t, list)
+	// Mutants of different files of a package are checked together.
+	var rounds []map[string]planted
 	for _, m := range list.Mutants {
 		text, err := os.ReadFile(filepath.Join(root, m.File))
 		if err != nil {
@@ -46,16 +48,34 @@ func TestList_EveryMutantCanBePlanted(t *testing.T) {
 			continue
 		}
 		mutated, err := m.Apply(string(text))
-		if err == nil && strings.HasSuffix(m.File, ".go") {
-			err = c.check(filepath.Dir(m.File), filepath.Base(m.File), mutated)
-		}
 		if err != nil {
-			t.Errorf("%s: mutant %s would not build: %v", m.At, m.Name, err)
+			t.Error(err)
 		}
+		if err != nil || !strings.HasSuffix(m.File, ".go") {
+			continue
+		}
+		i := 0
+		for i < len(rounds) && rounds[i][m.File].text != "" {
+			i++
+		}
+		if i == len(rounds) {
+			rounds = append(rounds, map[string]planted{})
+		}
+		rounds[i][m.File] = planted{m, mutated}
+	}
+	c := newChecker(t, list)
+	for _, files := range rounds {
+		c.check(t, files)
 	}
 }
 
-// checker type-checks packages with one file replaced, against what the go
+// planted is a file with a mutant in it.
+type planted struct {
+	m    Mutant
+	text string
+}
+
+// checker type-checks packages with some files replaced, against what the go
 // command has compiled of the others.
 type checker struct {
 	fset     *token.FileSet
@@ -107,23 +127,36 @@ func newChecker(t *testing.T, list List) *checker {
 	return c
 }
 
-func (c *checker) check(dir, name, text string) error {
-	mutated, err := parser.ParseFile(c.fset, name, text, parser.SkipObjectResolution)
-	if err != nil {
-		return err
-	}
-	if c.files[dir][name] == nil {
-		return fmt.Errorf("%s is no file of the package in %s", name, dir)
-	}
-	files := []*ast.File{mutated}
-	for other, file := range c.files[dir] {
-		if other != name {
-			files = append(files, file)
+// check reports what keeps the files, by their path, from building.
+func (c *checker) check(t *testing.T, files map[string]planted) {
+	t.Helper()
+	packages := map[string]map[string]*ast.File{}
+	for path, p := range files {
+		dir, name := filepath.Dir(path), filepath.Base(path)
+		if packages[dir] == nil {
+			packages[dir] = maps.Clone(c.files[dir])
 		}
+		mutated, err := parser.ParseFile(c.fset, path, p.text, parser.SkipObjectResolution)
+		if err == nil && packages[dir][name] == nil {
+			err = errors.New("it is no file of its package")
+		}
+		if err != nil {
+			t.Errorf("%s: mutant %s would not build: %v", p.m.At, p.m.Name, err)
+			continue
+		}
+		packages[dir][name] = mutated
 	}
-	config := types.Config{Importer: c.importer, Sizes: types.SizesFor("gc", "amd64")}
-	_, err = config.Check(c.paths[dir], c.fset, files, nil)
-	return err
+	for dir, all := range packages {
+		config := types.Config{Importer: c.importer, Sizes: types.SizesFor("gc", "amd64"), Error: func(err error) {
+			var at types.Error
+			if errors.As(err, &at) {
+				p := files[at.Fset.Position(at.Pos).Filename]
+				t.Errorf("%s: mutant %s would not build: %v", p.m.At, p.m.Name, err)
+			}
+		}}
+		// What is wrong went to Error.
+		_, _ = config.Check(c.paths[dir], c.fset, slices.Collect(maps.Values(all)), nil)
+	}
 }
 
 var testFunc = regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)

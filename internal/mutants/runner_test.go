@@ -76,6 +76,7 @@ func entry(t *testing.T, test, hunk string) Mutant {
 
 func TestRunner_TellsKilledFromEverythingElse(t *testing.T) {
 	const three, none, dies = "-\treturn 2\n+\treturn 3\n", "-\treturn 2\n+\treturn x\n", "-\treturn 2\n+\tpanic(\"boom\")\n"
+	r := fixture(t) // one for all, which runs a test without mutants once
 	for _, c := range []struct {
 		name, test, hunk string
 		want             Verdict
@@ -96,7 +97,7 @@ func TestRunner_TellsKilledFromEverythingElse(t *testing.T) {
 		{"failure in front of the test", "TestSetUp/sub_test", three, Broken, "failed before the chosen test p_test.go:15: the helper fails"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := fixture(t).Run(t.Context(), entry(t, c.test, c.hunk))
+			got, err := r.Run(t.Context(), entry(t, c.test, c.hunk))
 			if err != nil {
 				t.Fatal(err)
 			}
