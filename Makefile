@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help tools-check build demo demo-mysql demo-mariadb test mutants lint fuzz fuzz-coverage nightly clean
+.PHONY: help tools-check build build-failpoints demo demo-mysql demo-mariadb test mutants lint fuzz fuzz-coverage nightly clean
 
 GO ?= go
 FUZZTIME ?= 20s
@@ -29,6 +29,9 @@ build: tools-check ## Build bin/tailwater (the first time takes minutes)
 	while kill -0 $$build 2>/dev/null; do sleep 0.5; s=$$((s+1)); [ $$((s % 40)) != 0 ] || echo "building: $$((s/2)) s so far" >&2; done; \
 	wait $$build
 
+build-failpoints: tools-check ## Build bin/tailwater-failpoints, which tests can kill and fail at named steps
+	@$(GO) build -tags failpoints -ldflags "-X main.version=$(VERSION)+failpoints" -o bin/tailwater-failpoints ./cmd/tailwater
+
 demo: build ## Run the whole pipeline on twelve built-in primaries; no servers needed
 	@exec bin/tailwater demo $(ARGS)
 
@@ -49,8 +52,8 @@ mutants: tools-check ## Plant known bugs one at a time: a named test must turn r
 	@unset TAILWATER_BIN; exec $(GO) run ./internal/mutants/run $(ARGS)
 
 nightly: FUZZTIME := 2m
-nightly: tools-check fuzz-coverage fuzz ## Run what is too large for make test: fuzz targets for 2m each, transactions of 2 GiB
-	TAILWATER_NIGHTLY=1 $(GO) test -count=1 -timeout 30m -run 'A34_A40_Memory' -v ./binlog
+nightly: tools-check fuzz-coverage fuzz ## Run what is too large for make test: fuzz targets for 2m each, transactions of 5 GiB, rows of 900 MiB
+	TAILWATER_NIGHTLY=1 $(GO) test -count=1 -timeout 60m -run 'A34_A40_Memory|A7_ATransaction|A35_RowsUp' -v ./binlog
 
 lint: tools-check ## gofmt, go vet and staticcheck
 	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "not formatted by gofmt:" $$files >&2; exit 1; }

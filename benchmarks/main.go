@@ -4,6 +4,7 @@
 //	go run ./benchmarks list
 //	go run ./benchmarks record [-quick]
 //	go run ./benchmarks decode [-quick] [-fixture a] [-o json]
+//	go run ./benchmarks wire [-quick] [-fixture a] [-o json]
 //	go run ./benchmarks pipeline [-quick] [-fixture a] [-o json]
 //	go run ./benchmarks twelve [-quick] [-o json]
 //	go run ./benchmarks kafka [-quick] [-fixture a] [-o json]
@@ -79,6 +80,7 @@ func commands() []command {
 		{"record", "record the fixtures from a real MySQL server, where the cache has none", record},
 		{"decode", "binlog bytes to flat JSON events, in memory", decodeBench.run},
 		{"pipeline", "a server's binlog to the stream, the windows, the lake: whole processes", pipelineBench.run},
+		{"wire", "a server's binlog to flat JSON events: a reader, over loopback", wireBench.run},
 		{"twelve", "twelve servers' binlogs against one with all the rows: whole processes", twelveBench.run},
 		{"kafka", "a shard's session on Kafka against the client library alone", kafkaBench.run},
 		{"demo", "tailwater demo, three times: lag, memory", demoBench},
@@ -146,7 +148,9 @@ func usage(w io.Writer, all []command) {
 }
 
 // benches are the measurements that have arms.
-func benches() []*bench { return []*bench{decodeBench, pipelineBench, twelveBench, kafkaBench} }
+func benches() []*bench {
+	return []*bench{decodeBench, wireBench, pipelineBench, twelveBench, kafkaBench}
+}
 
 func list(_ context.Context, s *settings) error {
 	for _, f := range fixtures() {

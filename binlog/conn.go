@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/client"
 	"github.com/go-mysql-org/go-mysql/mysql"
+
+	"tailwater/internal/failpoint"
 )
 
 // conn is one connection to the server. It is the library's, but for three
@@ -68,6 +71,10 @@ func (o *Options) dial(ctx context.Context, readTimeout time.Duration) (*conn, e
 		return nil, fmt.Errorf("connect to %s as %s: %w", address, o.User, explainLogin(err))
 	}
 	raw.limit = readTimeout
+	if err := failpoint.Err(failpoint.BinlogConnected, syscall.ECONNRESET); err != nil {
+		raw.Close()
+		return nil, fmt.Errorf("connect to %s as %s: %w", address, o.User, err)
+	}
 	return &conn{Conn: c, raw: raw}, nil
 }
 

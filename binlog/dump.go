@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"syscall"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
+
+	"tailwater/internal/failpoint"
 )
 
 // dump is a running binlog dump.
@@ -33,6 +36,9 @@ func (r *Reader) startDump(ctx context.Context, from *Position) (*dump, error) {
 	}
 	if err == nil {
 		err = c.requestDump(ctx, o, from)
+	}
+	if err == nil {
+		err = failpoint.Err(failpoint.BinlogDumpBegun, syscall.ECONNRESET)
 	}
 	if err != nil {
 		c.close()
@@ -82,6 +88,9 @@ const (
 // until the server sends one: a heartbeat at the least.
 func (d *dump) next() (event, error) {
 	d.buffer.reset()
+	if err := failpoint.Err(failpoint.BinlogPacketRead, syscall.ECONNRESET); err != nil {
+		return event{}, fmt.Errorf("read binlog: %w", err)
+	}
 	if err := d.c.ReadPacketTo(&d.buffer); err != nil {
 		if d.buffer.refused != nil {
 			// The library does not keep the cause.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tailwater/change"
+	"tailwater/internal/failpoint"
 )
 
 // The legal sequences of a dump, which the machine below follows. Whatever
@@ -278,6 +279,7 @@ func (m *machine) name(ev event, g gtidEvent, err error, readAt time.Time) error
 
 // open begins a transaction at the event at hand.
 func (m *machine) open(g gtidEvent, ev event, readAt time.Time) error {
+	failpoint.At(failpoint.BinlogGTIDRead)
 	m.transactions++
 	m.id = g.id
 	m.savepoints = m.savepoints[:0]
@@ -307,11 +309,14 @@ func (m *machine) commit() error {
 		m.ended = true
 		return nil
 	}
+	failpoint.At(failpoint.BinlogCommitRead)
 	m.phase = between
 	m.position.add(m.id)
 	m.moved()
 	m.lastCommitMicros = m.tx.CommitMicros
-	return handed(m.h.Commit(&m.tx, m.bytes()))
+	position := m.bytes()
+	failpoint.At(failpoint.BinlogPositionRendered)
+	return handed(m.h.Commit(&m.tx, position))
 }
 
 // moved sets the position to the end of the event at hand.
@@ -349,6 +354,7 @@ func (m *machine) rotate(ev event) error {
 		}
 	}
 	m.file, m.end = r.file, r.pos
+	failpoint.At(failpoint.BinlogRotated)
 	if m.o.Position == ByFile {
 		m.moved()
 	}

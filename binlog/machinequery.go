@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"tailwater/internal/failpoint"
 )
 
 // query takes a statement. Its text decides only whether a transaction begins
@@ -14,6 +16,7 @@ func (m *machine) query(ev event, readAt time.Time) error {
 	if err != nil {
 		return m.stopWith(err, hintReport)
 	}
+	failpoint.At(failpoint.BinlogStatementRead)
 	if string(q.text) == "BEGIN" {
 		// Nearly every transaction: no need to look at it word by word.
 		return m.begin(ev, readAt)

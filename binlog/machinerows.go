@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"tailwater/change"
+	"tailwater/internal/failpoint"
 )
 
 // tables are the table maps of a connection. open holds those of the statement
@@ -82,6 +83,7 @@ func (m *machine) tableMap(ev event) error {
 	if err := m.tables.add(ev.body); err != nil {
 		return m.stopWith(err, "check binlog_row_metadata=FULL; else "+hintReport)
 	}
+	failpoint.At(failpoint.BinlogTableMapRead)
 	return nil
 }
 
@@ -99,6 +101,7 @@ func (m *machine) rows(ev event) error {
 	if err := m.need(inGroup); err != nil {
 		return err
 	}
+	failpoint.At(failpoint.BinlogRowsRead)
 	id, flags, err := rowsTableID(byte(ev.kind), ev.body)
 	if err != nil {
 		return m.stopWith(err, hintReport)
@@ -156,6 +159,7 @@ func (m *machine) handRow(op change.Op, before, after change.Row) error {
 		return m.tooManyRows()
 	}
 	m.tx.Rows++
+	failpoint.At(failpoint.BinlogRowHanded)
 	m.row.Op, m.row.Row, m.row.Before, m.row.After = op, m.tx.Rows, before, after
 	return handed(m.h.Row(&m.tx, &m.row))
 }

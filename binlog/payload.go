@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"tailwater/internal/failpoint"
 )
 
 // payload is a TRANSACTION_PAYLOAD: typed fields (1 size, 2 compression,
@@ -111,6 +113,7 @@ func (r *payloadReader) each(p payload, fn func(event) error) error {
 
 // open returns what p decompresses to.
 func (r *payloadReader) open(p payload) (io.Reader, error) {
+	failpoint.At(failpoint.BinlogPayloadOpened)
 	r.src.Reset(p.data)
 	if !p.zstd {
 		return &r.src, nil

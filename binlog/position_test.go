@@ -96,3 +96,35 @@ func TestOptions_Address(t *testing.T) {
 		}
 	}
 }
+
+// A saved position that a foreign hand or a bad disk has changed is refused by
+// name, or is one: it never panics, and what is read is what would be written.
+func TestHazard_B31_AChangedPositionIsRefusedOrIsOne(t *testing.T) {
+	for _, good := range []string{
+		`{"format":1,"flavor":"mysql","server_uuid":"u","gtid":"` + uuidA + `:1-7:9","file":"binlog.000003","pos":12}`,
+		`{"format":1,"flavor":"mariadb","server_uuid":"101","gtid":"0-101-9,3-1-2","file":"binlog.000003","pos":1234}`,
+	} {
+		check := func(b []byte) {
+			p, err := ParsePosition(b)
+			if err != nil {
+				if !strings.HasPrefix(err.Error(), "parse position: ") {
+					t.Errorf("%q: %v, want it to say that a position is parsed", b, err)
+				}
+				return
+			}
+			text := p.String()
+			if back, err := ParsePosition([]byte(text)); err != nil || back.String() != text {
+				t.Errorf("%q is written as %q, which reads back as %v, %v", b, text, back, err)
+			}
+		}
+		for i := range good {
+			b := []byte(good)
+			for v := range 256 {
+				b[i] = byte(v)
+				check(b)
+			}
+			check([]byte(good[:i]))
+			check([]byte(good[:i] + good[i/2:]))
+		}
+	}
+}

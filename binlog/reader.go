@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"tailwater/internal/failpoint"
 )
 
 // Reader follows the binlog of one server. One Run at a time; Preflight and
@@ -81,6 +83,7 @@ func (r *Reader) follow(ctx context.Context, position []byte, h Handler) error {
 	if err != nil {
 		return err
 	}
+	failpoint.At(failpoint.BinlogInspected)
 	from, err := srv.resume(&r.o, position)
 	if err != nil {
 		return err
@@ -250,6 +253,7 @@ func (s *session) beat(now time.Time) error {
 	m.moved()
 	text := m.bytes()
 	s.r.handOver(text)
+	failpoint.At(failpoint.BinlogIdle)
 	return handed(s.h.Idle(watermark, text))
 }
 

@@ -13,6 +13,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"tailwater/internal/failpoint"
 )
 
 // The exit codes of every verb. Of several findings the worst counts.
@@ -44,7 +46,15 @@ func failWith(code int, err error) error { return &exitError{code: code, err: er
 // failShown is failWith of an error that the user has seen already.
 func failShown(code int, err error) error { return &exitError{code: code, err: err, shown: true} }
 
-func main() { os.Exit(execute(context.Background(), newRootCommand())) }
+func main() {
+	if err := failpoint.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, "tailwater:", err)
+		os.Exit(exitUsage)
+	}
+	code := execute(context.Background(), newRootCommand())
+	failpoint.Report()
+	os.Exit(code)
+}
 
 // execute runs a command and returns the exit code.
 func execute(ctx context.Context, root *cobra.Command) int {

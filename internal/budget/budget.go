@@ -10,6 +10,7 @@
 //	size.go     lengths of files, functions and parameter lists; the share of test code
 //	names.go    comments on packages and exported names
 //	imports.go  the arrows of docs/design.md, and the folder of each library
+//	failpoints.go  each name of a step in one place of the product
 //	tests.go    no sleep outside virtual time, no skip, nothing that cannot fail
 //	text.go     words that do not belong here, links, scripts, formatting
 //
@@ -61,7 +62,7 @@ func Check(root string) ([]Finding, error) {
 		return nil, fmt.Errorf("read %s: %w", root, err)
 	}
 	var out []Finding
-	for _, rules := range []func(*tree) []Finding{checkSizes, checkNames, checkImports, checkTests, checkText} {
+	for _, rules := range []func(*tree) []Finding{checkSizes, checkNames, checkImports, checkFailpoints, checkTests, checkText} {
 		out = append(out, rules(t)...)
 	}
 	slices.SortFunc(out, func(a, b Finding) int {

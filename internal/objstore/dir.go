@@ -11,7 +11,10 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"syscall"
 	"time"
+
+	"tailwater/internal/failpoint"
 )
 
 // tempPrefix begins the names of files that are being written. A key may not
@@ -144,9 +147,13 @@ func (d *Dir) write(ctx context.Context, key string, body io.Reader, size int64,
 	if err := place(f.Name()); err != nil {
 		return fmt.Errorf("put %s: %w", key, err)
 	}
+	if err := failpoint.Err(failpoint.DirLinked, syscall.EIO); err != nil {
+		return fmt.Errorf("put %s: %w", key, err)
+	}
 	if err := syncDir(dir); err != nil {
 		return fmt.Errorf("put %s: %w", key, err)
 	}
+	failpoint.At(failpoint.DirSynced)
 	return nil
 }
 
@@ -161,7 +168,13 @@ func fill(ctx context.Context, f *os.File, body io.Reader, size int64) error {
 	if err := f.Chmod(0o644); err != nil {
 		return err
 	}
+	if err := failpoint.Err(failpoint.DirTempWritten, syscall.ENOSPC); err != nil {
+		return err
+	}
 	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := failpoint.Err(failpoint.DirTempSynced, syscall.EIO); err != nil {
 		return err
 	}
 	return f.Close()
@@ -215,6 +228,9 @@ func (d *Dir) Get(_ context.Context, key string) (io.ReadCloser, Info, error) {
 	path, err := d.path(key)
 	if err != nil {
 		return nil, Info{}, err
+	}
+	if err := failpoint.Err(failpoint.DirRead, syscall.EIO); err != nil {
+		return nil, Info{}, fmt.Errorf("get %s: %w", key, err)
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -19,13 +19,18 @@ const chunkSize = 256 << 10
 // one took serves the next of another, and an idle process gives them back.
 var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
+// slabs are idle lists of records, shared as chunks are.
+var slabs = sync.Pool{New: func() any { return new([]stream.Record) }}
+
 // batch is what one Publish sends: records, and the memory that their keys and
 // values live in. It is filled by the reader's goroutine, then owned by the
 // publishing one, then given back.
 type batch struct {
 	records []stream.Record
-	chunks  [][]byte
-	bytes   int
+	// slab is where records came from, nil before the first.
+	slab   *[]stream.Record
+	chunks [][]byte
+	bytes  int
 	// committed is the number of records up to the last commit; those behind
 	// it belong to a transaction that is still open.
 	committed int
@@ -52,6 +57,15 @@ type batch struct {
 type commit struct {
 	micros int64
 	events uint64
+}
+
+// add appends a record; its key and value are held.
+func (b *batch) add(r stream.Record) {
+	if b.slab == nil {
+		b.slab = slabs.Get().(*[]stream.Record)
+		b.records = *b.slab
+	}
+	b.records = append(b.records, r)
 }
 
 // hold copies b into the batch's memory and returns the copy.
@@ -82,7 +96,11 @@ func newChunk(n int) []byte {
 
 // reset empties the batch. Its keys and values must not be used any more.
 func (b *batch) reset() {
-	clear(b.records)
+	if b.slab != nil {
+		clear(b.records)
+		*b.slab = b.records[:0]
+		slabs.Put(b.slab)
+	}
 	for _, c := range b.chunks {
 		if cap(c) == chunkSize {
 			chunks.Put((*[chunkSize]byte)(c[:chunkSize]))
@@ -90,7 +108,7 @@ func (b *batch) reset() {
 	}
 	clear(b.chunks)
 	b.oldest.Store(0)
-	*b = batch{records: b.records[:0], chunks: b.chunks[:0], commits: b.commits[:0], oldest: b.oldest}
+	*b = batch{chunks: b.chunks[:0], commits: b.commits[:0], oldest: b.oldest}
 }
 
 // begin notes that rows of a transaction may follow.

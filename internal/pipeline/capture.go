@@ -12,6 +12,7 @@ import (
 	"tailwater/change"
 	"tailwater/internal/config"
 	"tailwater/internal/envelope"
+	"tailwater/internal/failpoint"
 	"tailwater/internal/status"
 	"tailwater/internal/view"
 	"tailwater/stream"
@@ -220,6 +221,7 @@ func (c *captureSet) join(ctx context.Context, name tableName, partitions int) e
 	if err != nil {
 		return fmt.Errorf("remember captured table %s: %w", name, err)
 	}
+	failpoint.At(failpoint.CaptureRemembered)
 	made, err := c.log.EnsureTopic(ctx, stream.TopicSpec{Name: topic, Partitions: partitions, MaxRecord: c.maxRecord})
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -230,6 +232,7 @@ func (c *captureSet) join(ctx context.Context, name tableName, partitions int) e
 	if err != nil {
 		return fmt.Errorf("topic of captured table %s: %w", name, err)
 	}
+	failpoint.At(failpoint.CaptureTopicMade)
 	t.target = &target{
 		index: c.base + len(c.targets), view: t.def.Name, topic: made.Name, partitions: made.Partitions,
 		foreign: !t.def.Envelope.IsFlat(), captured: true, table: name, maxRecord: c.maxRecord,

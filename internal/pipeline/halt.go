@@ -8,6 +8,7 @@ import (
 
 	"tailwater/binlog"
 	"tailwater/change"
+	"tailwater/internal/failpoint"
 	"tailwater/internal/view"
 )
 
@@ -86,6 +87,7 @@ func (e *haltError) Unwrap() error { return e.reason }
 
 // halted begins the end of the session at the open transaction.
 func (p *publisher) halted(tx *binlog.Transaction, e *haltError) {
+	failpoint.At(failpoint.CaptureHalted)
 	p.dropOpen()
 	d := lookOn
 	if tx.ReadAt.UnixMicro()-tx.CommitMicros > past.Microseconds() {
@@ -135,6 +137,7 @@ func (p *publisher) look(tx *binlog.Transaction, t *change.Table) error {
 // before the transaction that halted it and stored the position there: what is
 // stopped from now on has nothing before it that would be passed over too.
 func (s *shard) prepare(ctx context.Context, h *halt) error {
+	failpoint.At(failpoint.CapturePreparing)
 	c := s.views.capture
 	for _, name := range h.join {
 		if err := c.join(ctx, name, c.options.Partitions); err != nil {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"tailwater/change"
+	"tailwater/internal/failpoint"
 	"tailwater/internal/status"
 	"tailwater/stream"
 )
@@ -117,6 +118,7 @@ func (m *marks) put(ctx context.Context, log stream.Log, source string, key mark
 	if err != nil {
 		return false, fmt.Errorf("remember that table %s of shard %s is %s: %w", key.tableName, key.shard, next.state, err)
 	}
+	failpoint.At(failpoint.CaptureMarksStored)
 	m.all[key] = next
 	return true, nil
 }

@@ -22,6 +22,7 @@ import (
 
 	"tailwater/binlog"
 	"tailwater/internal/config"
+	"tailwater/internal/failpoint"
 	"tailwater/internal/status"
 	"tailwater/sinks/redis"
 	redisembedded "tailwater/sinks/redis/embedded"
@@ -236,6 +237,7 @@ func (p *Pipeline) Close() error {
 		}
 		if p.log != nil {
 			err = errors.Join(err, p.log.Close())
+			failpoint.At(failpoint.DrainStreamClosed)
 		}
 		if p.state != nil {
 			_ = os.Remove(filepath.Join(p.state.path, runFileName)) // a stale one says which process it was

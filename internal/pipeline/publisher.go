@@ -11,6 +11,7 @@ import (
 
 	"tailwater/binlog"
 	"tailwater/change"
+	"tailwater/internal/failpoint"
 	"tailwater/internal/view"
 	"tailwater/stream"
 )
@@ -243,7 +244,7 @@ func (p *publisher) mark(position []byte) {
 func (p *publisher) beat(watermark int64) {
 	b := p.cur
 	p.beats.due(p.o.Now(), func(t *target, part int32) {
-		b.records = append(b.records, stream.Record{
+		b.add(stream.Record{
 			Topic: t.topic, Partition: part, Kind: stream.Heartbeat,
 			Shard: p.o.Shard, LSN: p.last, Watermark: watermark, Bare: t.foreign,
 		})
@@ -296,6 +297,7 @@ func (p *publisher) ready(b *batch) {
 		p.lastSave = p.o.Now()
 	}
 	p.inFlight.Add(1)
+	failpoint.At(failpoint.PublishCut)
 }
 
 // What a position weighs: markSize for each partition and skipSize for each
@@ -383,6 +385,7 @@ func (p *publisher) publish(ctx context.Context, b *batch) error {
 	if err := p.o.Gate(ctx, b.bytes); err != nil {
 		return err
 	}
+	failpoint.At(failpoint.PublishSending)
 	asked := &p.o.Counters.waiting.asked
 	asked.Store(p.o.Now().UnixNano())
 	defer asked.Store(0)
@@ -399,16 +402,19 @@ func (p *publisher) publish(ctx context.Context, b *batch) error {
 		return fmt.Errorf("publish %d records of shard %s: %w", len(b.records), p.o.Shard, nameLarge(b, err))
 	}
 	if len(b.records) > 0 {
+		failpoint.At(failpoint.PublishSent)
 		p.o.Counters.published(b, p.o.Now())
 	}
 	if !b.save {
 		return nil
 	}
 	if !together {
+		failpoint.At(failpoint.PositionSaving)
 		if err := p.o.Session.Save(ctx, position); err != nil {
 			return fmt.Errorf("save position of shard %s: %w", p.o.Shard, err)
 		}
 	}
+	failpoint.At(failpoint.PositionSaved)
 	p.o.Counters.saved(p.o.Now())
 	return nil
 }
@@ -417,6 +423,7 @@ func (p *publisher) publish(ctx context.Context, b *batch) error {
 // position. The reader must have returned. It is idempotent.
 func (p *publisher) Finish() error {
 	p.finish.Do(func() {
+		failpoint.At(failpoint.PublishFinishing)
 		p.hold()
 		defer p.release()
 		p.dropOpen()
@@ -428,5 +435,6 @@ func (p *publisher) Finish() error {
 		close(p.work)
 	})
 	<-p.ended
+	failpoint.At(failpoint.PublishFinished)
 	return p.err
 }

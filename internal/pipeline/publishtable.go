@@ -6,6 +6,7 @@ import (
 
 	"tailwater/binlog"
 	"tailwater/change"
+	"tailwater/internal/failpoint"
 	"tailwater/internal/view"
 )
 
@@ -51,6 +52,7 @@ func (p *publisher) Table(tx *binlog.Transaction, t *change.TableChange) error {
 			}
 		}
 	}
+	failpoint.At(failpoint.TableEvent)
 	p.cur.tables = p.cur.tables || p.events > 0
 	p.o.Counters.tables.Add(1)
 	p.o.Logger.Warn("rows left a table, or came into it, without row events: its views are told in every partition",

@@ -8,6 +8,7 @@ import (
 
 	"tailwater/binlog"
 	"tailwater/change"
+	"tailwater/internal/failpoint"
 	"tailwater/internal/view"
 	"tailwater/stream"
 )
@@ -77,6 +78,7 @@ func (p *publisher) store(pl *boundPlan) error {
 	if pl.stored {
 		return nil
 	}
+	failpoint.At(failpoint.SchemaStoring)
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	if err := p.o.Log.PutSchema(ctx, pl.plan.Schema()); err != nil {
@@ -113,7 +115,7 @@ func (p *publisher) put(t *target, part int32, e view.Event, watermark int64) er
 		}
 	}
 	b := p.cur
-	b.records = append(b.records, stream.Record{
+	b.add(stream.Record{
 		Topic: t.topic, Partition: part, Kind: stream.Event, Shard: p.o.Shard, LSN: e.LSN,
 		Watermark: watermark, TxID: p.tx.ID, Row: p.row,
 		Key: b.hold(e.Key), Value: b.hold(e.Value),

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"tailwater/internal/failpoint"
 	"tailwater/internal/standstill"
 	"tailwater/internal/status"
 )
@@ -68,16 +69,20 @@ func (p *Pipeline) Run(ctx, hard context.Context, grace time.Duration) error {
 	}
 
 	<-ctx.Done()
+	failpoint.At(failpoint.DrainBegun)
 	p.logger.Info("draining", "grace", grace.String())
 	deadline := time.AfterFunc(grace, cancelHard)
 	defer deadline.Stop()
 	readers.Wait()
+	failpoint.At(failpoint.DrainReadersEnded)
 	left := p.stopped()
 	if p.has(Reader) {
 		left = append(left, p.catchUp(hard)...)
 	}
+	failpoint.At(failpoint.DrainCaughtUp)
 	stopSinks()
 	workers.Wait()
+	failpoint.At(failpoint.DrainSinksEnded)
 	side.Wait()
 	close(failed)
 	var errs []error

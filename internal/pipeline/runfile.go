@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"tailwater/internal/failpoint"
 )
 
 // RunFile says how to reach a running pipeline. It is run.json in the state
@@ -67,6 +69,7 @@ func Running(stateDir string) *RunFile {
 }
 
 func (p *Pipeline) writeRunFile() error {
+	failpoint.At(failpoint.RunFileWriting)
 	b, err := json.Marshal(RunFile{PID: os.Getpid(), Roles: p.o.Roles, HTTP: p.HTTPAddr(), Stream: p.StreamAddr(), Redis: p.RedisURL()})
 	if err != nil {
 		return err

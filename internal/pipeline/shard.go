@@ -13,6 +13,7 @@ import (
 
 	"tailwater/binlog"
 	"tailwater/internal/config"
+	"tailwater/internal/failpoint"
 	"tailwater/internal/status"
 	"tailwater/stream"
 )
@@ -136,6 +137,7 @@ func (s *shard) session(stop, hard context.Context) error {
 	if err := s.preflight(stop); err != nil {
 		return err
 	}
+	failpoint.At(failpoint.SessionOpening)
 	views := s.views.session()
 	session, err := s.log.OpenShard(stop, stream.ShardOptions{Source: s.source, Shard: s.id, Topics: views.topics()})
 	if err != nil {
@@ -145,6 +147,7 @@ func (s *shard) session(stop, hard context.Context) error {
 	if s.runs.Add(1) > 1 {
 		s.counters.reconnects.Add(1)
 	}
+	failpoint.At(failpoint.SessionOpened)
 	s.counters.epoch.Store(session.Epoch())
 	var position []byte
 	if r := session.Recovered(); r.Found {

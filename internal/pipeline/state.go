@@ -9,8 +9,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"tailwater/internal/failpoint"
 )
 
 // stateFormat is the version of the state directory's layout.
@@ -148,6 +151,9 @@ func writeFile(name string, b []byte) (err error) {
 		return errors.Join(err, f.Close())
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := failpoint.Err(failpoint.StateFileSynced, syscall.ENOSPC); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), name); err != nil {

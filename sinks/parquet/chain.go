@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 
+	"tailwater/internal/failpoint"
 	"tailwater/internal/objstore"
 	"tailwater/stream"
 )
@@ -144,15 +145,19 @@ func (c *chain) manifest(ctx context.Context, first int64) (*Manifest, error) {
 // law there, whoever wrote it.
 func (c *chain) propose(ctx context.Context, m *Manifest) (*Manifest, error) {
 	key := manifestKey(c.prefix, m.First)
+	failpoint.At(failpoint.LakeManifestPutting)
 	perr := putJSON(ctx, c.store, key, m)
+	failpoint.At(failpoint.LakeManifestPut)
 	won, err := c.manifest(ctx, m.First)
 	if err != nil {
 		return nil, errors.Join(perr, err)
 	}
+	failpoint.At(failpoint.LakeManifestGot)
 	low := c.low
 	if err := c.reloadLow(ctx); err != nil {
 		return nil, err
 	}
+	failpoint.At(failpoint.LakeLowMarkRead)
 	if m.First < c.low {
 		if perr == nil {
 			err = c.store.Delete(ctx, key)
@@ -179,17 +184,21 @@ func (c *chain) reloadLow(ctx context.Context) error {
 func (c *chain) finish(ctx context.Context, m *Manifest, files []built) (*Done, error) {
 	done := &Done{Version: formatVersion}
 	for i, f := range m.Files {
+		failpoint.At(failpoint.LakeFilePutting)
 		d, err := c.put(ctx, m, f, files[i].body)
 		if err != nil {
 			return nil, err
 		}
+		failpoint.At(failpoint.LakeFilePut)
 		d.MinLSN, d.MaxLSN = files[i].lo, files[i].hi
 		done.Files = append(done.Files, d)
 	}
+	failpoint.At(failpoint.LakeDonePutting)
 	err := putJSON(ctx, c.store, doneKey(c.prefix, m.First), done)
 	if err != nil && !errors.Is(err, objstore.ErrExists) {
 		return nil, fmt.Errorf("write %s: %w", doneKey(c.prefix, m.First), err)
 	}
+	failpoint.At(failpoint.LakeDonePut)
 	c.next, c.marks, c.open, c.empty = m.Last, fromManifestMarks(m.After), nil, false
 	return done, nil
 }

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"maps"
 
+	"tailwater/internal/failpoint"
 	"tailwater/stream"
 )
 
 // obey builds the files of a manifest that another worker, or this one before
 // it died, has put there: from the manifest and the log alone.
 func (s *session) obey(ctx context.Context, p *part, m *Manifest) error {
+	failpoint.At(failpoint.LakeObeying)
 	if m.Topic != s.o.Topic.Name || m.Incarnation != s.o.Topic.Incarnation || m.Partition != p.n {
 		return fmt.Errorf("lake chain %s: manifest %d speaks of topic %s, incarnation %s, partition %d: not of this place",
 			p.chain.prefix, m.First, m.Topic, m.Incarnation, m.Partition)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"tailwater/change"
+	"tailwater/internal/failpoint"
 	"tailwater/internal/objstore"
 )
 
@@ -220,7 +221,9 @@ func (s *schemas) agree(ctx context.Context, want wanted) (schemaVersion, error)
 			return s.cur, nil
 		}
 		next := schemaVersion{Version: formatVersion, Number: s.cur.Number + 1, View: s.view, Columns: cols}
+		failpoint.At(failpoint.LakeSchemaPutting)
 		err := putJSON(ctx, s.store, schemaKey(s.view, next.Number), next)
+		failpoint.At(failpoint.LakeSchemaPut)
 		if err != nil && !errors.Is(err, objstore.ErrExists) {
 			if lerr := s.load(ctx); lerr == nil && slices.Equal(s.cur.Columns, cols) {
 				return s.cur, nil

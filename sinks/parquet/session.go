@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tailwater/change"
+	"tailwater/internal/failpoint"
 	"tailwater/stream"
 )
 
@@ -87,6 +88,7 @@ func (s *session) resume(ctx context.Context, p *part, b stream.Bounds) error {
 	if err := p.chain.load(ctx); err != nil {
 		return err
 	}
+	failpoint.At(failpoint.LakeChainLoaded)
 	// Another worker may have cut what the stream got since the bounds were read.
 	if p.chain.next > b.Next || p.chain.open != nil && p.chain.open.Last > b.Next {
 		now, err := s.o.Log.Bounds(ctx, s.o.Topic.Name)
@@ -234,10 +236,12 @@ func (s *session) cutDue(ctx context.Context) error {
 // cut promises the batch in a manifest, and writes what the manifest at that
 // place says, be it ours or another worker's.
 func (s *session) cut(ctx context.Context, p *part) error {
+	failpoint.At(failpoint.LakeBatchCut)
 	m, files, err := s.plan(ctx, p)
 	if err != nil {
 		return err
 	}
+	failpoint.At(failpoint.LakeFilesBuilt)
 	won, err := p.chain.propose(ctx, m)
 	if err != nil {
 		return err

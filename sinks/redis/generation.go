@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"tailwater/internal/failpoint"
 	"tailwater/windowing"
 )
 
@@ -85,6 +86,7 @@ func (t *table) claimKey(ctx context.Context, key string, buckets int) (role, pu
 	if err := replyError(reply); err != nil {
 		return "", public{}, fmt.Errorf("claim generation: %w", err)
 	}
+	failpoint.At(failpoint.RedisGenerationMade)
 	return role(reply[1]), parsePublic([]any{reply[2], reply[3]}), nil
 }
 
@@ -377,6 +379,7 @@ func (t *table) promote(ctx context.Context) (bool, error) {
 	if err := replyError(reply); err != nil {
 		return false, fmt.Errorf("promote generation: %w", err)
 	}
+	failpoint.At(failpoint.RedisPromoted)
 	t.setRole(current, t.m.Generation())
 	t.rival = public{}
 	return true, nil

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"tailwater/internal/failpoint"
 	"tailwater/stream"
 	"tailwater/windowing"
 )
@@ -101,6 +102,9 @@ func (l *lane) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(records) > 0 {
+		failpoint.At(failpoint.RedisPolled)
+	}
 	for i := range records {
 		l.next[records[i].Partition] = records[i].Offset + 1
 	}
@@ -112,6 +116,9 @@ func (l *lane) step(ctx context.Context) error {
 		if r.attached {
 			r.feed(ctx, records, l.route(r.t.m, records))
 		}
+	}
+	if len(records) > 0 {
+		failpoint.At(failpoint.RedisFolded)
 	}
 	now := time.Now()
 	l.turn = l.turn[:0]
@@ -238,6 +245,7 @@ func (l *lane) assign(ctx context.Context) error {
 	for p, off := range next {
 		offsets[stream.TopicPartition{Topic: l.w.o.Topic, Partition: p}] = off
 	}
+	failpoint.At(failpoint.RedisSeek)
 	if err := l.consumer.Assign(offsets); err != nil {
 		return err
 	}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"tailwater/internal/failpoint"
 	"tailwater/windowing"
 )
 
@@ -33,7 +35,13 @@ type totals struct {
 // otherwise it is unknown whether the batch is stored.
 func (t *table) merge(ctx context.Context, d *windowing.Deltas, need []string) (totals, error) {
 	names, args := t.batch(d, need)
+	if err := failpoint.Err(failpoint.RedisScriptSending, io.EOF); err != nil {
+		return totals{}, explain("merge deltas", err)
+	}
 	reply, err := t.s.run(ctx, flushScript, names, args)
+	if err == nil {
+		err = failpoint.Err(failpoint.RedisScriptSent, io.EOF)
+	}
 	if err != nil {
 		return totals{}, explain("merge deltas", err)
 	}

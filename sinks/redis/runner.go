@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"tailwater/internal/failpoint"
 	"tailwater/internal/standstill"
 	"tailwater/stream"
 	"tailwater/windowing"
@@ -131,6 +132,7 @@ func (r *runner) flush(ctx context.Context) bool {
 		r.wait, r.flushed = 0, now
 		r.declare(t.need)
 		r.merged(t, now.Sub(start))
+		failpoint.At(failpoint.RedisMerged)
 		if len(t.need) == 0 {
 			break
 		}
@@ -166,6 +168,7 @@ func (r *runner) care(ctx context.Context) error {
 		if err := r.t.touch(ctx); err != nil {
 			return err
 		}
+		failpoint.At(failpoint.RedisTouched)
 		r.touched = r.flushed
 	}
 	if (r.t.role == candidate || r.t.b.wide()) && r.flushed.Sub(r.promoted) > r.o.KeepAlive/2 {
@@ -257,6 +260,7 @@ func (r *runner) load(ctx context.Context) error {
 		}
 	}
 	r.sharded = true
+	failpoint.At(failpoint.RedisPositionsLoaded)
 	return r.start(ctx, st)
 }
 
@@ -388,6 +392,7 @@ func (r *runner) cross(ctx context.Context, p int32, at, to windowing.Position, 
 	if err := r.t.gap(ctx, crossing{p, at, to, floor, r.t.shards()}); err != nil {
 		return windowing.Position{}, 0, err
 	}
+	failpoint.At(failpoint.RedisGapCrossed)
 	return to, floor, nil
 }
 

@@ -3,11 +3,13 @@ package redis
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"tailwater/internal/failpoint"
 	"tailwater/windowing"
 )
 
@@ -67,6 +69,9 @@ func (t *table) size() int64 { return int64(t.m.Size / time.Second) }
 // load reads the bookkeeping at one moment.
 func (t *table) load(ctx context.Context) (*stored, error) {
 	h, err := t.s.client.HGetAll(ctx, t.keys.state()).Result()
+	if err == nil {
+		err = failpoint.Err(failpoint.RedisPositionsLoading, io.EOF)
+	}
 	if err != nil {
 		return nil, explain("load positions", err)
 	}

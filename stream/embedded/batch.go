@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/bits"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -51,6 +52,22 @@ func (b *batch) reset(tp stream.TopicPartition) {
 		b.raw, b.encoded, b.packed = nil, nil, nil
 	}
 }
+
+// batchPool keeps the buffers of batches between requests.
+type batchPool struct{ pool sync.Pool }
+
+// take returns an empty batch for a partition.
+func (p *batchPool) take(tp stream.TopicPartition) *batch {
+	b, _ := p.pool.Get().(*batch)
+	if b == nil {
+		b = new(batch)
+	}
+	b.reset(tp)
+	return b
+}
+
+// give takes back a batch of which nobody holds bytes.
+func (p *batchPool) give(b *batch) { p.pool.Put(b) }
 
 // varintLen is the length of the zig-zag varint of n.
 func varintLen(n int) int {

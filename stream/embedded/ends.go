@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"tailwater/internal/failpoint"
 )
 
 // endsFile remembers the synced end of every partition: whoever was told of a
@@ -60,16 +62,22 @@ func openEnds(path string) (*endsFile, map[partitionID]int64, error) {
 	if !found {
 		return nil, nil, fmt.Errorf("no region of %s can be read; restore the directory from a copy: %w", path, damage)
 	}
-	ends := make(map[partitionID]int64)
-	for ; len(payload) >= 16; payload = payload[16:] {
-		id := partitionID{binary.BigEndian.Uint32(payload), int32(binary.BigEndian.Uint32(payload[4:]))}
-		ends[id] = int64(binary.BigEndian.Uint64(payload[8:]))
-	}
+	ends := parseEnds(payload)
 	e.f, err = os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open ends: %w", err)
 	}
 	return e, ends, nil
+}
+
+// parseEnds reads the payload of a region.
+func parseEnds(payload []byte) map[partitionID]int64 {
+	ends := make(map[partitionID]int64)
+	for ; len(payload) >= 16; payload = payload[16:] {
+		id := partitionID{binary.BigEndian.Uint32(payload), int32(binary.BigEndian.Uint32(payload[4:]))}
+		ends[id] = int64(binary.BigEndian.Uint64(payload[8:]))
+	}
+	return ends
 }
 
 // create writes a new file with room for regions of the given size. Both carry
@@ -108,8 +116,12 @@ func (e *endsFile) save(topics []*topic, next map[*partition]int64) error {
 	if int64(len(b)) > e.region {
 		return e.create(2*int64(len(b))/minRegion*minRegion + minRegion)
 	}
+	failpoint.At(failpoint.StreamEndsWriting)
 	if _, err := e.f.WriteAt(b, int64(e.generation%2)*e.region); err != nil {
 		return fmt.Errorf("write ends: %w", err)
+	}
+	if err := failpoint.Err(failpoint.StreamEndsWritten, unix.EIO); err != nil {
+		return fmt.Errorf("sync ends: %w", err)
 	}
 	if err := unix.Fdatasync(int(e.f.Fd())); err != nil {
 		return fmt.Errorf("sync ends: %w", err)

@@ -4,12 +4,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/cespare/xxhash/v2"
+
+	"tailwater/internal/failpoint"
 )
 
 // fileVersion is the format version of every file that this package writes.
@@ -78,6 +82,8 @@ type slots struct {
 	path string
 	// generation is that of the newest file; it lies in slot generation % 2.
 	generation uint64
+	// disk is where it is written to; nil is the machine's.
+	disk disk
 }
 
 func (s *slots) file(generation uint64) string {
@@ -121,7 +127,11 @@ func (s *slots) load() (payload []byte, found bool, damage, err error) {
 // returns; on an error the value before is still there.
 func (s *slots) save(payload []byte) error {
 	next := s.generation + 1
-	if err := writeFile(s.file(next), encodeFile(s.kind, next, payload)); err != nil {
+	d := s.disk
+	if d == nil {
+		d = osDisk{}
+	}
+	if err := replaceFile(d, s.file(next), encodeFile(s.kind, next, payload)); err != nil {
 		return err
 	}
 	s.generation = next
@@ -131,27 +141,65 @@ func (s *slots) save(payload []byte) error {
 // tempSuffix ends the names of files that are being written.
 const tempSuffix = ".tmp"
 
-// writeFile replaces path by a file of the given bytes: temporary file, fsync,
+// disk is what replacing a file needs of a file system. The tests have one that
+// forgets what was not synced.
+type disk interface {
+	// create makes an empty file, or empties it.
+	create(path string) (diskFile, error)
+	rename(from, to string) error
+	// syncDir makes the names in a directory durable.
+	syncDir(path string) error
+}
+
+// diskFile is a file that is being written.
+type diskFile interface {
+	io.WriteCloser
+	Sync() error
+}
+
+// osDisk is the file system of the machine.
+type osDisk struct{}
+
+func (osDisk) create(path string) (diskFile, error) {
+	return os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+}
+func (osDisk) rename(from, to string) error { return os.Rename(from, to) }
+func (osDisk) syncDir(path string) error    { return syncDir(path) }
+
+// writeFile replaces path by a file of the given bytes.
+func writeFile(path string, b []byte) error { return replaceFile(osDisk{}, path, b) }
+
+// replaceFile replaces path by a file of the given bytes: temporary file, fsync,
 // rename, fsync of the directory.
-func writeFile(path string, b []byte) error {
-	f, err := os.OpenFile(path+tempSuffix, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+func replaceFile(d disk, path string, b []byte) error {
+	f, err := d.create(path + tempSuffix)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	_, err = f.Write(b)
 	if err == nil {
+		err = failpoint.Err(failpoint.StreamFileWritten, syscall.ENOSPC)
+	}
+	if err == nil {
 		err = f.Sync()
+	}
+	if err == nil {
+		err = failpoint.Err(failpoint.StreamFileSynced, syscall.EIO)
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = os.Rename(path+tempSuffix, path)
+		err = d.rename(path+tempSuffix, path)
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = failpoint.Err(failpoint.StreamFileRenamed, syscall.EIO)
+	}
+	if err == nil {
+		err = d.syncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("write %s: %w", path, err), removeIfThere(path+tempSuffix))
 	}
+	failpoint.At(failpoint.StreamDirSynced)
 	return nil
 }
 

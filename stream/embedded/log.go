@@ -75,6 +75,7 @@ type Log struct {
 	positions *positionStore
 	syncer    *syncer
 	tail      *tail
+	batches   batchPool
 	memory    *semaphore.Weighted
 	schemaMu  sync.Mutex
 	trimMu    sync.Mutex

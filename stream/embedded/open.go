@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"tailwater/change"
+	"tailwater/internal/failpoint"
 	"tailwater/stream"
 	"tailwater/stream/internal/position"
 	"tailwater/stream/internal/turn"
@@ -123,15 +124,18 @@ func (op *opening) run(ctx context.Context) (*Session, error) {
 	if err := op.read(ctx, ends); err != nil {
 		return nil, fmt.Errorf("fold the tail: %w", err)
 	}
+	failpoint.At(failpoint.StreamTailFolded)
 	if err := op.foundWithoutPosition(); err != nil {
 		return nil, err
 	}
 	if err := op.claim(); err != nil {
 		return nil, fmt.Errorf("claim: %w", err)
 	}
+	failpoint.At(failpoint.StreamClaimed)
 	if err := op.fence(ctx); err != nil {
 		return nil, fmt.Errorf("fence: %w", err)
 	}
+	failpoint.At(failpoint.StreamFenced)
 	if err := op.read(ctx, op.fences); err != nil {
 		return nil, fmt.Errorf("fold the tail: %w", err)
 	}
@@ -251,5 +255,6 @@ func (op *opening) settle() (*Session, error) {
 		cancel(err)
 		return nil, err
 	}
+	failpoint.At(failpoint.StreamSettled)
 	return s, nil
 }

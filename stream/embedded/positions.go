@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"tailwater/internal/failpoint"
 	"tailwater/stream"
 	"tailwater/stream/internal/position"
 )
@@ -125,9 +126,11 @@ func (sh *shard) update(change func(*position.Position) (*position.Position, err
 	if err != nil || next == sh.pos {
 		return err
 	}
+	failpoint.At(failpoint.StreamPositionStoring)
 	if err := sh.file.save(next.Append(nil)); err != nil {
 		return fmt.Errorf("store position of shard %s: %w", sh.name, err)
 	}
+	failpoint.At(failpoint.StreamPositionStored)
 	sh.pos = next
 	return nil
 }

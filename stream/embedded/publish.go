@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"tailwater/internal/failpoint"
 	"tailwater/stream"
 	"tailwater/stream/internal/wire"
 )
@@ -32,10 +34,12 @@ func brokerError(code int16) error { return kerr.ErrorForCode(code) }
 // writer sends records to the broker: one request at a time, with at most one
 // batch for each partition. It sends nothing twice.
 type writer struct {
-	log     *Log
-	nc      *conn
+	log *Log
+	nc  *conn
+	// batches are those of the request being built, by partition and in order.
+	// They are the log's: few writers build one at the same time, and all of them
+	// use the same few buffers.
 	batches map[stream.TopicPartition]*batch
-	// order are the batches of the request being built.
 	order   []*batch
 	request *kmsg.ProduceRequest
 	reply   *kmsg.ProduceResponse
@@ -82,19 +86,16 @@ func (w *writer) build(records []stream.Record) (n int, size int64) {
 	for i := range records {
 		r := &records[i]
 		tp := stream.TopicPartition{Topic: r.Topic, Partition: r.Partition}
-		b, ok := w.batches[tp]
-		if !ok {
-			b = &batch{}
-			w.batches[tp] = b
-		}
 		most := int64(len(r.Key)+len(r.Value)) + int64(len(r.Shard)+len(r.TxID)) + 64
-		if !ok || b.n == 0 {
-			if i > 0 && size+most > maxRequest {
-				break
-			}
-			b.reset(tp)
+		if i > 0 && size+most > maxRequest {
+			break
+		}
+		b := w.batches[tp]
+		if b == nil {
+			b = w.log.batches.take(tp)
+			w.batches[tp] = b
 			w.order = append(w.order, b)
-		} else if size+most > maxRequest || int64(len(b.raw))+most > maxBatch {
+		} else if int64(len(b.raw))+most > maxBatch {
 			break
 		}
 		b.add(r)
@@ -108,7 +109,8 @@ func (w *writer) build(records []stream.Record) (n int, size int64) {
 func (w *writer) send(ctx context.Context, size int64) error {
 	defer func() {
 		for _, b := range w.order {
-			b.n = 0
+			delete(w.batches, b.tp)
+			w.log.batches.give(b)
 		}
 	}()
 	// The bytes are held about three times: built, compressed into the
@@ -125,7 +127,13 @@ func (w *writer) send(ctx context.Context, size int64) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, w.log.o.Timeout, fmt.Errorf("no answer within %s", w.log.o.Timeout))
 	defer cancel()
 	*w.reply = kmsg.ProduceResponse{}
+	if err := failpoint.Err(failpoint.StreamBatchAppending, io.ErrUnexpectedEOF); err != nil {
+		return err
+	}
 	if err := w.nc.do(ctx, w.request, w.reply); err != nil {
+		return err
+	}
+	if err := failpoint.Err(failpoint.StreamBatchAppended, io.ErrUnexpectedEOF); err != nil {
 		return err
 	}
 	return w.acknowledge(now)

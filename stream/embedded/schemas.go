@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"tailwater/change"
+	"tailwater/internal/failpoint"
 )
 
 // A schema is written once and never changes, so it is one file:
@@ -48,6 +49,7 @@ func (l *Log) PutSchema(ctx context.Context, s change.Schema) error {
 	if err := writeFile(path, encodeFile(kindSchema, 1, b)); err != nil {
 		return fmt.Errorf("put schema of view %s: %w", s.View, err)
 	}
+	failpoint.At(failpoint.StreamSchemaStored)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"tailwater/internal/failpoint"
 	"tailwater/stream/internal/position"
 )
 
@@ -44,7 +45,11 @@ func (l *Log) markClean() error {
 			return err
 		}
 	}
-	return writeFile(l.cleanPath(), nil)
+	if err := writeFile(l.cleanPath(), nil); err != nil {
+		return err
+	}
+	failpoint.At(failpoint.StreamMarkedClean)
+	return nil
 }
 
 // recover reads what is stored, brings every partition into order, and
@@ -92,6 +97,7 @@ func (l *Log) recover() error {
 			return err
 		}
 	}
+	failpoint.At(failpoint.StreamRecovered)
 	return l.ends.save(l.topics.all(), nil)
 }
 

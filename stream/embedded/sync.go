@@ -15,6 +15,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"tailwater/internal/failpoint"
 )
 
 // parallelSyncs is how many files are synced at once. A journaling file system
@@ -136,6 +138,9 @@ func (s *syncer) round() {
 	close(s.advanced)
 	s.advanced = make(chan struct{})
 	s.mu.Unlock()
+	if len(pending) > 0 {
+		failpoint.At(failpoint.StreamAcked)
+	}
 	for _, w := range waiting {
 		w <- err
 	}
@@ -143,6 +148,7 @@ func (s *syncer) round() {
 
 // commit syncs the files of the batches, then the record of the ends.
 func (s *syncer) commit(pending map[*partition][]span) (map[*partition]int64, error) {
+	failpoint.At(failpoint.StreamSyncing)
 	ends := make(map[*partition]int64, len(pending))
 	var g errgroup.Group
 	g.SetLimit(parallelSyncs)
@@ -165,6 +171,9 @@ func (s *syncer) commit(pending map[*partition][]span) (map[*partition]int64, er
 	}
 	if len(ends) == 0 {
 		return nil, nil
+	}
+	if err := failpoint.Err(failpoint.StreamSynced, unix.EIO); err != nil {
+		return nil, err
 	}
 	return ends, s.log.ends.save(s.log.topics.all(), ends)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"tailwater/internal/failpoint"
 	"tailwater/stream"
 )
 
@@ -147,13 +148,23 @@ func (s *topicSet) load() (topicsFile, error) {
 	if err != nil || !found {
 		return topicsFile{}, err
 	}
-	f := topicsFile{damage: damage}
-	if err := json.Unmarshal(b, &f); err != nil {
+	f, err := parseTopics(b)
+	if err != nil {
 		return topicsFile{}, fmt.Errorf("read %s: %w", s.file.file(s.file.generation), err)
+	}
+	f.damage = damage
+	return f, nil
+}
+
+// parseTopics reads the payload of a topics file.
+func parseTopics(b []byte) (topicsFile, error) {
+	var f topicsFile
+	if err := json.Unmarshal(b, &f); err != nil {
+		return topicsFile{}, err
 	}
 	for _, t := range f.Topics {
 		if t.Partitions <= 0 || len(t.First) != t.Partitions || t.Name == "" {
-			return topicsFile{}, fmt.Errorf("read %s: topic %q has %d partitions and %d first offsets", s.file.file(s.file.generation), t.Name, t.Partitions, len(t.First))
+			return topicsFile{}, fmt.Errorf("topic %q has %d partitions and %d first offsets", t.Name, t.Partitions, len(t.First))
 		}
 	}
 	return f, nil
@@ -232,11 +243,13 @@ func (l *Log) createTopic(spec stream.TopicSpec) (stream.Topic, error) {
 	if err := syncDir(l.logDir); err != nil {
 		return stream.Topic{}, fmt.Errorf("create topic %s: %w", spec.Name, err)
 	}
+	failpoint.At(failpoint.StreamTopicMade)
 	l.topics.nextID++
 	t := l.newTopic(topicRecord{Name: spec.Name, ID: l.topics.nextID, Incarnation: newIncarnation(), Partitions: spec.Partitions, MaxRecord: spec.MaxRecord})
 	if err := l.topics.save(t); err != nil {
 		return stream.Topic{}, fmt.Errorf("create topic %s: %w", spec.Name, err)
 	}
+	failpoint.At(failpoint.StreamTopicStored)
 	l.topics.mu.Lock()
 	l.topics.byName[t.name] = t
 	l.topics.mu.Unlock()

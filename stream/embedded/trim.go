@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"tailwater/internal/failpoint"
 	"tailwater/stream"
 	"tailwater/stream/internal/position"
 )
@@ -125,6 +126,7 @@ func (l *Log) remove(ctx context.Context, upTo map[*partition]segment) error {
 			}
 		}
 	}
+	failpoint.At(failpoint.StreamTrimCarried)
 	l.topics.change.Lock()
 	defer l.topics.change.Unlock()
 	for p, s := range upTo {
@@ -133,10 +135,12 @@ func (l *Log) remove(ctx context.Context, upTo map[*partition]segment) error {
 	if err := l.topics.save(nil); err != nil {
 		return fmt.Errorf("trim: %w", err)
 	}
+	failpoint.At(failpoint.StreamTrimStored)
 	for p, s := range upTo {
 		if err := l.cluster.DeleteRecords(p.tp.Topic, p.tp.Partition, s.next); err != nil {
 			return fmt.Errorf("trim topic %s, partition %d to offset %d: %w", p.tp.Topic, p.tp.Partition, s.next, err)
 		}
+		failpoint.At(failpoint.StreamTrimmed)
 	}
 	return nil
 }

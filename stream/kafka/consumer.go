@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"tailwater/internal/failpoint"
 	"tailwater/stream"
 	"tailwater/stream/internal/wire"
 )
@@ -98,6 +99,7 @@ func (c *Consumer) Poll(ctx context.Context) ([]stream.Record, error) {
 		fetches := c.client.PollFetches(ctx)
 		c.queue = append(c.queue, fetches.Records()...)
 		if len(c.queue) > 0 {
+			failpoint.At(failpoint.KafkaPolled)
 			break // an error that lasts comes again
 		}
 		if ctx.Err() != nil {

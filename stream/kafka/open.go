@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"tailwater/change"
+	"tailwater/internal/failpoint"
 	"tailwater/stream"
 	"tailwater/stream/internal/position"
 	"tailwater/stream/internal/turn"
@@ -71,12 +72,14 @@ func (op *opening) run(ctx context.Context) (*Session, error) {
 	if op.stored, err = op.log.storedPosition(ctx, op.o.Shard); err != nil {
 		return nil, err
 	}
+	failpoint.At(failpoint.KafkaPositionRead)
 	if op.stored == nil {
 		op.stored = &position.Position{Topics: make(map[string]position.Topic)}
 	}
 	if err := op.readTail(ctx); err != nil {
 		return nil, fmt.Errorf("fold the tail: %w", err)
 	}
+	failpoint.At(failpoint.KafkaTailFolded)
 	if err := op.foundWithoutPosition(); err != nil {
 		return nil, err
 	}
@@ -250,6 +253,7 @@ func (op *opening) claim(ctx context.Context) (*Session, error) {
 	}
 	s.advance()
 	op.log.claimed.set(op.o.Shard, epoch) // before the answer, which may be lost
+	failpoint.At(failpoint.KafkaClaiming)
 	at, err := op.producer.transact(ctx, fences, s.position)
 	if errors.Is(err, kerr.InvalidTxnState) {
 		// The transaction was ended by one that claims at the same moment.
@@ -258,6 +262,7 @@ func (op *opening) claim(ctx context.Context) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("claim epoch %d: %w", epoch, err)
 	}
+	failpoint.At(failpoint.KafkaClaimed)
 	s.positionEnd = at[s.positionPlace()]
 	for i := range fences {
 		f := &fences[i]

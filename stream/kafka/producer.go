@@ -7,9 +7,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"tailwater/internal/failpoint"
 	"tailwater/stream"
 	"tailwater/stream/internal/position"
 	"tailwater/stream/internal/wire"
@@ -61,7 +63,11 @@ func (l *Log) newProducer(ctx context.Context, o stream.ShardOptions) (*producer
 	p := &producer{log: l, client: client, positions: l.positionTopic(o.Shard)}
 	ctx, cancel := context.WithTimeoutCause(ctx, 3*l.o.Timeout, errNoAnswer)
 	defer cancel()
-	if _, _, err := client.ProducerID(ctx); err != nil {
+	_, _, err = client.ProducerID(ctx)
+	if err == nil {
+		err = failpoint.Err(failpoint.KafkaProducerInit, kerr.CoordinatorNotAvailable)
+	}
+	if err != nil {
 		client.Close()
 		return nil, l.explain("initialize the transactional id of shard "+o.Shard, fenced(err))
 	}
@@ -85,6 +91,7 @@ func (p *producer) transact(ctx context.Context, records []stream.Record, save *
 	if err := p.client.BeginTransaction(); err != nil {
 		return nil, fmt.Errorf("begin transaction: %w", fenced(err))
 	}
+	failpoint.At(failpoint.KafkaTxnBegun)
 	sending, stop := context.WithTimeoutCause(ctx, 3*p.log.o.Timeout, errNoAnswer)
 	at, err := p.send(sending, records, save)
 	stop()
@@ -94,7 +101,12 @@ func (p *producer) transact(ctx context.Context, records []stream.Record, save *
 	// The outcome must be known, also when the caller has given up.
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), 2*p.log.o.Timeout, errNoAnswer)
 	defer cancel()
-	if err := p.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
+	failpoint.At(failpoint.KafkaTxnEnding)
+	err = p.client.EndTransaction(ctx, kgo.TryCommit)
+	if err == nil {
+		err = failpoint.Err(failpoint.KafkaTxnEnded, errNoAnswer)
+	}
+	if err != nil {
 		return nil, p.log.explain("commit transaction", fenced(err))
 	}
 	return at, nil
@@ -142,11 +154,16 @@ func (p *producer) send(ctx context.Context, records []stream.Record, save *posi
 		sent[i] = kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Headers: h}
 		p.client.Produce(ctx, &sent[i], done)
 	}
+	failpoint.At(failpoint.KafkaRecordsSent)
 	if save != nil {
 		p.client.Produce(ctx, &kgo.Record{Topic: p.positions, Key: []byte(positionKey), Value: encodePosition(save)}, done)
+		failpoint.At(failpoint.KafkaPositionSent)
 	}
 	if err := p.client.Flush(ctx); err != nil {
 		return nil, fmt.Errorf("wait for the brokers: %w", context.Cause(ctx))
+	}
+	if err := failpoint.Err(failpoint.KafkaRecordsAnswered, errNoAnswer); err != nil {
+		return nil, fmt.Errorf("wait for the brokers: %w", err)
 	}
 	mu.Lock()
 	defer mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"tailwater/change"
+	"tailwater/internal/failpoint"
 	"tailwater/stream"
 )
 
@@ -45,6 +46,7 @@ func (l *Log) PutSchema(ctx context.Context, s change.Schema) error {
 	if err := l.client.ProduceSync(ctx, r).FirstErr(); err != nil {
 		return l.explain("put schema of view "+s.View, err)
 	}
+	failpoint.At(failpoint.KafkaSchemaProduced)
 	return nil
 }
 

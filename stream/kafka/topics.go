@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"tailwater/internal/failpoint"
 	"tailwater/stream"
 	"tailwater/stream/internal/wire"
 )
@@ -81,6 +82,7 @@ func (l *Log) makeTopic(ctx context.Context, name string, partitions int, w want
 	if err != nil {
 		return fmt.Errorf("make topic %s: %w", name, err)
 	}
+	failpoint.At(failpoint.KafkaTopicMade)
 	return nil
 }
 

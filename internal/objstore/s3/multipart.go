@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"tailwater/internal/failpoint"
 )
 
 // abortGrace bounds how long an upload that failed is tidied up, whatever has
@@ -75,6 +77,7 @@ func (s *Store) putPart(ctx context.Context, w *write, n int32, b []byte) (part 
 		if err != nil {
 			return err
 		}
+		failpoint.At(failpoint.S3PartSent)
 		part = types.CompletedPart{ETag: out.ETag, PartNumber: &n}
 		return nil
 	})
@@ -84,6 +87,7 @@ func (s *Store) putPart(ctx context.Context, w *write, n int32, b []byte) (part 
 // complete makes an upload an object. An answer with neither a result nor an
 // error is errEmpty, which the SDK takes for success.
 func (s *Store) complete(ctx context.Context, w *write, parts []types.CompletedPart) error {
+	failpoint.At(failpoint.S3Completing)
 	out, err := s.client.CompleteMultipartUpload(ctx, &awss3.CompleteMultipartUploadInput{
 		Bucket: &s.o.Bucket, Key: &w.key, UploadId: &w.upload, IfNoneMatch: w.condition(),
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"tailwater/internal/failpoint"
 	"tailwater/internal/objstore"
 )
 
@@ -80,11 +81,17 @@ func (s *Store) putWhole(ctx context.Context, w *write, body io.Reader) error {
 }
 
 func (s *Store) putOnce(ctx context.Context, w *write, b []byte) error {
+	if err := failpoint.Err(failpoint.S3Sending, errTimeout); err != nil {
+		return err
+	}
 	sse, kms := s.encryption()
 	_, err := s.client.PutObject(ctx, &awss3.PutObjectInput{
 		Bucket: &s.o.Bucket, Key: &w.key, Body: bytes.NewReader(b), ContentLength: aws.Int64(w.size),
 		IfNoneMatch: w.condition(), Metadata: w.metadata(), ServerSideEncryption: sse, SSEKMSKeyId: kms,
 	})
+	if err == nil {
+		err = failpoint.Err(failpoint.S3Sent, errTimeout)
+	}
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"tailwater/internal/failpoint"
 	"tailwater/internal/objstore"
 )
 
@@ -42,6 +43,9 @@ func (s *Store) Get(ctx context.Context, key string) (io.ReadCloser, objstore.In
 func (s *Store) open(ctx context.Context, key, full string) (io.ReadCloser, objstore.Info, error) {
 	if ctx.Err() != nil {
 		return nil, objstore.Info{}, context.Cause(ctx)
+	}
+	if err := failpoint.Err(failpoint.S3Reading, errTimeout); err != nil {
+		return nil, objstore.Info{}, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	watchdog := time.AfterFunc(s.o.Timeout, func() { cancel(errTimeout) })

@@ -1,9 +1,10 @@
 // Command run is what `make test` runs: it makes sure that the real servers
-// can be started, runs every test of the repository once, in four suites, and
+// can be started, runs every test of the repository once, in five suites, and
 // sums up.
 //
 //	vet and budget   go vet, and package budget over the whole repository
 //	in process       every package whose tests need nothing but Go
+//	failpoints       package failpoint once more, with the tag failpoints
 //	real servers     every package whose tests import package testenv
 //	end to end       the packages below internal/e2e
 //

@@ -16,7 +16,7 @@ import (
 	"tailwater/internal/testenv"
 )
 
-func TestSortIntoSuites_EveryPackageIsInExactlyOneSuite(t *testing.T) {
+func TestSortIntoSuites_EveryPackageIsInOneSuiteAndFailpointsInTwo(t *testing.T) {
 	got := map[string][]string{}
 	for _, s := range sortIntoSuites("tailwater/change fmt testing\n" +
 		"tailwater/binlog testing tailwater/internal/testenv\n" +
@@ -24,12 +24,14 @@ func TestSortIntoSuites_EveryPackageIsInExactlyOneSuite(t *testing.T) {
 		"tailwater/internal/testenv os\n" +
 		"tailwater/internal/e2e tailwater/internal/testenv\n" +
 		"tailwater/internal/e2e/kill tailwater/internal/testenv\n" +
-		"tailwater/internal/e2ex fmt\n\n") {
+		"tailwater/internal/e2ex fmt\n" +
+		"tailwater/internal/failpoint os\n\n") {
 		got[s.name] = s.packages
 	}
 	want := map[string][]string{
 		"vet and budget": {"tailwater/internal/budget"},
-		"in process":     {"tailwater/change", "tailwater/internal/e2ex"},
+		"in process":     {"tailwater/change", "tailwater/internal/e2ex", "tailwater/internal/failpoint"},
+		"failpoints":     {"tailwater/internal/failpoint"},
 		"real servers":   {"tailwater/binlog", "tailwater/internal/testenv"},
 		"end to end":     {"tailwater/internal/e2e", "tailwater/internal/e2e/kill"},
 	}

@@ -20,6 +20,8 @@ const (
 	testenvPkg = module + "/internal/testenv"
 	budgetPkg  = module + "/internal/budget"
 	endToEnd   = module + "/internal/e2e"
+	// failpointPkg is tested twice: as the product has it, and with its tag.
+	failpointPkg = module + "/internal/failpoint"
 )
 
 // suite is a part of the repository's tests.
@@ -55,12 +57,16 @@ func sortIntoSuites(list string) []*suite {
 	// The race detector would slow down what is measured here, and what runs
 	// here is mostly the program itself, in processes of its own.
 	whole := &suite{name: "end to end", flags: []string{"-shuffle=on", "-p=1", "-timeout=35m"}}
+	var failpoints []string
 	for line := range strings.Lines(list) {
 		words := strings.Fields(line)
 		if len(words) == 0 {
 			continue
 		}
 		path, s := words[0], inProcess
+		if path == failpointPkg {
+			failpoints = append(failpoints, path)
+		}
 		switch {
 		case path == budgetPkg:
 			s = budget
@@ -71,7 +77,10 @@ func sortIntoSuites(list string) []*suite {
 		}
 		s.packages = append(s.packages, path)
 	}
-	return []*suite{budget, inProcess, servers, whole}
+	// What a build with the tag can do is in one package; that the rest of it
+	// works is for the tests that disturb it.
+	tagged := &suite{name: "failpoints", flags: []string{"-race", "-tags=failpoints", "-timeout=5m"}, packages: failpoints}
+	return []*suite{budget, inProcess, tagged, servers, whole}
 }
 
 // result is what a suite came to.
