@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help tools-check build build-failpoints demo demo-mysql demo-mariadb test lint fuzz fuzz-coverage nightly clean
+.PHONY: help tools-check build build-failpoints demo demo-mysql demo-mariadb test mutants lint fuzz fuzz-coverage nightly clean
 
 GO ?= go
 FUZZTIME ?= 20s
@@ -46,6 +46,10 @@ demo-mariadb: build ## The same on twelve real MariaDB servers
 test: build ## Start the servers that the tests need, run every test, stop the servers
 	@$(GO) build -o bin/test-runner ./internal/testenv/run
 	@TAILWATER_BIN="$(CURDIR)/bin/tailwater" exec bin/test-runner
+
+# The program that a test starts must be made of what is planted.
+mutants: tools-check ## Plant known bugs one at a time: a named test must turn red for each; ARGS="-run REGEXP" or "-list"
+	@unset TAILWATER_BIN; exec $(GO) run ./internal/mutants/run $(ARGS)
 
 nightly: FUZZTIME := 2m
 nightly: tools-check fuzz-coverage fuzz ## Run what is too large for make test: fuzz targets for 2m each, transactions of 5 GiB, rows of 900 MiB

@@ -22,7 +22,7 @@ var layers = [][]string{
 
 // side are the folders that stand beside the levels: they serve tests and
 // measurements, may import anything, and only tests and each other import them.
-var side = []string{"internal/testenv", "internal/budget", "internal/e2e", "benchmarks"}
+var side = []string{"internal/testenv", "internal/budget", "internal/e2e", "internal/mutants", "benchmarks"}
 
 // interfaces are the packages that others of their level may import: they hold
 // contracts, and no implementation. All else on that level stays to itself.
