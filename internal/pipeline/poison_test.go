@@ -49,10 +49,10 @@ func TestHazard_B10_APoisonRowStopsItsCapturedTableAlone(t *testing.T) {
 	r.settle(101)
 	s := r.pipe.Snapshot()
 	c := s.Captures[0]
-	if c.Stopped != 1 || len(c.Marks) != 1 {
+	if c.Stopped != 1 || len(c.Notices) != 1 {
 		t.Fatalf("captures are %+v, want one table stopped", c)
 	}
-	if m := c.Marks[0]; m.Shard != "00" || m.Table != "bad" || m.Since == "" || !strings.Contains(m.Reason, "column v") || strings.Contains(m.Reason, "caf") {
+	if m := c.Notices[0]; m.Shard != "00" || m.Table != "bad" || m.Since == "" || !strings.Contains(m.Reason, "column v") || strings.Contains(m.Reason, "caf") {
 		t.Errorf("the mark is %+v, want shard 00, table bad, column v and no value", m)
 	}
 	for i := range s.Shards {
