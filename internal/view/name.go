@@ -16,11 +16,14 @@ func SplitName(text string, parts int) ([]string, bool) {
 		}
 		out = append(out, part)
 		if !more {
-			return out, len(out) == parts
+			break
 		}
 		text = rest
 	}
-	return nil, false
+	if len(out) != parts {
+		return nil, false
+	}
+	return out, true
 }
 
 // cutName cuts the first part off; more is true where a dot follows it.
