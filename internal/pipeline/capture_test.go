@@ -67,11 +67,11 @@ type place struct{ database, table string }
 
 // insert puts a row with a number of NULLs behind it into tables, in one
 // transaction, and expects it in their topics.
-func (r *captureRig) insert(shard, id int, text string, nulls int, into ...place) {
+func (r *captureRig) insert(shard, id int, value any, nulls int, into ...place) {
 	r.t.Helper()
 	tx := r.servers[shard].Begin()
 	for _, p := range into {
-		row := encode.Row{int64(id), text}
+		row := encode.Row{int64(id), value}
 		for range nulls {
 			row = append(row, nil)
 		}

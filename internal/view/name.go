@@ -9,18 +9,16 @@ import "strings"
 // missing, or a quote is not closed.
 func SplitName(text string, parts int) ([]string, bool) {
 	var out []string
-	for len(out) < parts {
-		part, rest, more, ok := cutName(text, len(out) == parts-1)
-		if !ok || part == "" {
+	more := true
+	for more && len(out) < parts {
+		var part string
+		var ok bool
+		if part, text, more, ok = cutName(text, len(out) == parts-1); !ok || part == "" {
 			return nil, false
 		}
 		out = append(out, part)
-		if !more {
-			break
-		}
-		text = rest
 	}
-	if len(out) != parts {
+	if more || len(out) < parts {
 		return nil, false
 	}
 	return out, true
