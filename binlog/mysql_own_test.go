@@ -1,8 +1,11 @@
 package binlog
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -134,6 +137,43 @@ func TestHazard_A28_SilenceIsATimeOut(t *testing.T) {
 	mute := follow(t, server, nil, func(o *Options, _ *journal) { o.ConnectTimeout = 300 * time.Millisecond })
 	if err := mute.wait(); Classify(err) != Retry || !strings.Contains(err.Error(), "no answer within the connect time-out") {
 		t.Errorf("a mute server ends the reader with %v of class %v, want retry", err, Classify(err))
+	}
+}
+
+// One row is changed faster than it can be handed on: the server waits with its
+// dump for longer than its net_write_timeout allows to others, and goes on over
+// the same connection.
+func TestHazard_B29_AHotRowAndABlockedHandlerKeepTheirConnection(t *testing.T) {
+	t.Parallel()
+	server := testenv.MySQL(t, 1)[0]
+	server.Exec(t, "SET GLOBAL net_write_timeout=1", "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY, n INT, pad LONGTEXT)", "INSERT INTO d.t VALUES (1, 0, '')")
+	blocked, goOn := make(chan struct{}), make(chan struct{})
+	first := sync.OnceFunc(func() { close(blocked); <-goOn })
+	f := follow(t, server, nil, func(o *Options, j *journal) {
+		j.onRow = func(string) error { first(); return nil }
+	}).ready()
+	// More than the sockets' buffers hold, so that the server's write has to wait.
+	const updates, pad = 200, 100 << 10
+	for n := 1; n <= updates; n++ {
+		server.Exec(t, fmt.Sprintf("UPDATE d.t SET n = %d, pad = REPEAT('x', %d)", n, pad))
+	}
+	<-blocked
+	since := time.Now()
+	testenv.Wait(t, patience, "the server's time-out to pass", func() error {
+		if d := time.Since(since); d < 3*time.Second {
+			return fmt.Errorf("%v have passed", d)
+		}
+		return nil
+	})
+	close(goOn)
+	f.await("every change", func(j *journal) bool { return len(j.rows) == updates })
+	for i, row := range f.rows() {
+		if want := fmt.Sprintf("] [1,%d,", i+1); !strings.Contains(row, want) {
+			t.Fatalf("change %d is %.40s…, want it to hold %q", i, row, want)
+		}
+	}
+	if _, err := f.stop(); !errors.Is(err, context.Canceled) {
+		t.Errorf("the reader ended with %v", err)
 	}
 }
 

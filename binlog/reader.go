@@ -120,6 +120,8 @@ type session struct {
 	ask     *conn
 	machine *machine
 	idle    idle
+	// measured is when the server's clock was last asked for.
+	measured time.Time
 }
 
 // close ends the connection for questions.
@@ -183,6 +185,9 @@ func (s *session) pump(d *dump) error {
 		s.account(ev, at, heartbeat, before)
 		if !heartbeat {
 			s.idle.event(at)
+			if at.Sub(s.measured) >= measureEvery {
+				s.measure(at)
+			}
 			continue
 		}
 		if err := s.beat(at); err != nil {
@@ -265,17 +270,7 @@ const questionTimeout = 2 * time.Second
 func (s *session) question() (int64, place, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, questionTimeout)
 	defer cancel()
-	if s.ask == nil {
-		c, err := s.r.o.dial(ctx, s.r.o.ConnectTimeout)
-		if err != nil {
-			return 0, place{}, err
-		}
-		s.ask = c
-		if err := c.isServer(ctx, s.r.o.Flavor, s.machine.position.ServerUUID); err != nil {
-			return 0, place{}, err
-		}
-	}
-	clock, err := s.ask.readClock(ctx)
+	clock, err := s.askClock(ctx)
 	if err != nil {
 		return 0, place{}, err
 	}

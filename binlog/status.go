@@ -23,6 +23,8 @@ type Status struct {
 	// LastCommitMicros is the commit time of the last transaction handed over,
 	// as the source says it.
 	LastCommitMicros int64
+	// Skew is how far the server's clock is from the reader's.
+	Skew Skew
 	// Transactions, Events and Bytes count what was read since New.
 	Transactions uint64
 	Events       uint64

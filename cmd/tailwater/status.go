@@ -149,6 +149,9 @@ func showErrors(w io.Writer, s *status.Snapshot) error {
 		if e := s.Shards[i].Error; e != "" {
 			lines = append(lines, fmt.Sprintf("shard %s is %s: %s", s.Shards[i].Shard, s.Shards[i].State, e))
 		}
+		if s.Shards[i].ClockOff {
+			lines = append(lines, fmt.Sprintf("shard %s: the clock of its server is %+.1f s from this machine's, and its rows go into windows by it: set both by NTP", s.Shards[i].Shard, s.Shards[i].ClockOffset))
+		}
 	}
 	for i := range s.Captures {
 		for _, m := range s.Captures[i].Marks {

@@ -8,19 +8,33 @@ import (
 	"testing"
 )
 
-// The page of promises names a test for each: all of them must be there.
+// The pages of promises and of rules name a test for each: all of them must be
+// there, and so must those of the suite that every stream passes.
 func TestDocuments_NameTestsThatExist(t *testing.T) {
 	const root = "../.."
-	page, err := os.ReadFile(filepath.Join(root, "docs", "guarantees.md"))
+	var pages strings.Builder
+	for _, name := range []string{"guarantees.md", "protocol.md"} {
+		page, err := os.ReadFile(filepath.Join(root, "docs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages.Write(page)
+	}
+	named := regexp.MustCompile("`(Test[A-Za-z0-9_]+)`").FindAllStringSubmatch(pages.String(), -1)
+	if len(named) < 100 {
+		t.Errorf("the pages name %d tests, want one for each promise and rule", len(named))
+	}
+	suite, err := os.ReadFile(filepath.Join(root, "stream", "streamtest", "suite.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := regexp.MustCompile("`(Test[A-Za-z0-9_]+)`").FindAllStringSubmatch(string(page), -1)
-	if len(named) < 30 {
-		t.Errorf("the page names %d tests, want one for each promise", len(named))
+	for _, m := range regexp.MustCompile("`TestConformance/([A-Za-z0-9]+)`").FindAllStringSubmatch(pages.String(), -1) {
+		if !strings.Contains(string(suite), `{"`+m[1]+`", `) {
+			t.Errorf("a page names TestConformance/%s, and the suite has no such test", m[1])
+		}
 	}
 	var source strings.Builder
-	err = filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+	err = filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
@@ -33,7 +47,7 @@ func TestDocuments_NameTestsThatExist(t *testing.T) {
 	}
 	for _, m := range named {
 		if !strings.Contains(source.String(), "func "+m[1]+"(") {
-			t.Errorf("docs/guarantees.md names %s, and there is no such test", m[1])
+			t.Errorf("a page names %s, and there is no such test", m[1])
 		}
 	}
 }

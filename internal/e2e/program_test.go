@@ -49,6 +49,10 @@ type program struct {
 	// dir holds config, state and logs.
 	dir, config, state string
 	lives              int
+	// bin is the program, empty for the product, and env what its environment
+	// has beside this process's.
+	bin string
+	env []string
 }
 
 // newProgram writes the configuration into dir.
@@ -102,7 +106,12 @@ func (p *program) startRole(role string) *life {
 		p.t.Fatal(err)
 	}
 	defer file.Close()
-	l.cmd = exec.Command(testenv.Tailwater(p.t), args...)
+	bin := p.bin
+	if bin == "" {
+		bin = testenv.Tailwater(p.t)
+	}
+	l.cmd = exec.Command(bin, args...)
+	l.cmd.Env = append(os.Environ(), p.env...)
 	l.cmd.Dir, l.cmd.Stdout, l.cmd.Stderr = p.dir, file, file
 	// The process must not outlive a test that was itself killed.
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -56,7 +56,7 @@ func (p *publisher) Row(tx *binlog.Transaction, rc *binlog.RowChange) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("shard %s, table %s.%s: %w", p.o.Shard, rc.Table.Database, rc.Table.Name, err)
+			return fmt.Errorf("shard %s, table %s.%s, transaction %s at %s:%d, row %d: %w", p.o.Shard, rc.Table.Database, rc.Table.Name, tx.ID, tx.File, tx.Pos, rc.Row, err)
 		}
 	}
 	p.o.Counters.rows.Add(1)

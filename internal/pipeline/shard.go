@@ -284,7 +284,8 @@ func (s *shard) snapshot(now time.Time) status.Shard {
 		Address: s.addr, Server: r.ServerVersion, UUID: r.ServerUUID, File: r.File, Pos: r.Pos, GTID: r.GTID,
 		Epoch: c.epoch.Load(), Transactions: c.transactions.Load(), Rows: c.rows.Load(), Events: c.events.Load(),
 		Filtered: c.filtered.Load(), Tables: c.tables.Load(), Shadows: c.shadows.Load(), Skipped: c.skipped.Load(), Bytes: r.Bytes, Reconnects: c.reconnects.Load(),
-		LastHeard: latest(r.LastEvent, r.LastHeartbeat),
+		LastHeard:   latest(r.LastEvent, r.LastHeartbeat),
+		ClockOffset: r.Skew.Offset.Seconds(), ClockMeasured: r.Skew.At, ClockOff: r.Skew.Alarming(),
 	}
 	if v := c.lastCommit.Load(); v > 0 {
 		out.LastEvent = time.UnixMicro(v).UTC()

@@ -56,6 +56,9 @@ func verdict(s *status.Snapshot) status.Verdict {
 		case status.Connecting, status.Stalled, status.Paused:
 			v = status.Degraded
 		}
+		if s.Shards[i].ClockOff {
+			v = status.Degraded
+		}
 	}
 	for i := range s.Captures {
 		if s.Captures[i].Stopped > 0 {

@@ -26,6 +26,7 @@ var metricNames = []struct {
 	{"tailwater_source_last_event_timestamp_seconds", "Commit time of the newest transaction read.", []string{"source", "shard"}},
 	{"tailwater_source_heartbeat_timestamp_seconds", "When the server last sent anything.", []string{"source", "shard"}},
 	{"tailwater_source_lag_seconds", "How far the shard's published events are behind its server.", []string{"source", "shard"}},
+	{"tailwater_source_clock_offset_seconds", "How far the clock of the shard's server is ahead of this machine's.", []string{"source", "shard"}},
 	{"tailwater_source_reconnects_total", "Connections made after the first.", []string{"source", "shard"}},
 	{"tailwater_source_rows_total", "Row changes of followed tables read.", []string{"source", "shard"}},
 	{"tailwater_source_table_changes_total", "Statements that took rows from a followed table, or brought some, without row events, by table.", []string{"source", "shard"}},
@@ -153,6 +154,9 @@ func (e emitter) shard(s *Shard) {
 	e.time("tailwater_source_last_event_timestamp_seconds", s.LastEvent, l...)
 	e.time("tailwater_source_heartbeat_timestamp_seconds", s.LastHeard, l...)
 	e.gauge("tailwater_source_lag_seconds", s.LagSeconds, l...)
+	if !s.ClockMeasured.IsZero() {
+		e.gauge("tailwater_source_clock_offset_seconds", s.ClockOffset, l...)
+	}
 	e.counter("tailwater_source_reconnects_total", float64(s.Reconnects), l...)
 	e.counter("tailwater_source_rows_total", float64(s.Rows), l...)
 	e.counter("tailwater_source_table_changes_total", float64(s.Tables), l...)

@@ -90,11 +90,17 @@ type Shard struct {
 	// LagSeconds is the age of the oldest transaction that was read and is not
 	// published. When none waits it is 0 if the server is quiet, else the age
 	// that the newest one had when it was read.
-	LagSeconds   float64 `json:"lag_seconds"`
-	Transactions uint64  `json:"transactions"`
-	Rows         uint64  `json:"rows"`
-	Events       uint64  `json:"events"`
-	Filtered     uint64  `json:"filtered"`
+	LagSeconds float64 `json:"lag_seconds"`
+	// ClockOffset is how many seconds the server's clock is ahead of this
+	// machine's; ClockMeasured is when that was measured, and ClockOff whether it
+	// is more than a second for certain.
+	ClockOffset   float64   `json:"clock_offset_seconds"`
+	ClockMeasured time.Time `json:"clock_measured,omitzero"`
+	ClockOff      bool      `json:"clock_off,omitempty"`
+	Transactions  uint64    `json:"transactions"`
+	Rows          uint64    `json:"rows"`
+	Events        uint64    `json:"events"`
+	Filtered      uint64    `json:"filtered"`
 	// Tables counts changes of whole tables, which rows left or came to without
 	// row events; Shadows the row changes of tables that online schema changes
 	// fill, which are in no view.

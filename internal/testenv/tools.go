@@ -98,7 +98,24 @@ func Tailwater(t testing.TB) string {
 	return bin
 }
 
-var buildTailwater = sync.OnceValues(func() (string, error) {
+// TailwaterFailpoints returns the path of the program in which named steps can
+// be disturbed, built once per test process; see package failpoint.
+func TailwaterFailpoints(t testing.TB) string {
+	t.Helper()
+	bin, err := buildFailpoints()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+var (
+	buildTailwater  = sync.OnceValues(func() (string, error) { return build("tailwater-under-test") })
+	buildFailpoints = sync.OnceValues(func() (string, error) { return build("tailwater-failpoints-under-test", "-tags", "failpoints") })
+)
+
+// build builds the program under a name of the folder bin.
+func build(name string, flags ...string) (string, error) {
 	root, err := findRoot()
 	if err != nil {
 		return "", err
@@ -109,15 +126,15 @@ var buildTailwater = sync.OnceValues(func() (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("build tailwater: %w", err)
 	}
-	fresh := filepath.Join(dir, fmt.Sprintf(".tailwater.%d", os.Getpid()))
-	cmd := exec.Command("go", "build", "-o", fresh, "./cmd/tailwater")
+	fresh := filepath.Join(dir, fmt.Sprintf(".%s.%d", name, os.Getpid()))
+	cmd := exec.Command("go", append(append([]string{"build", "-o", fresh}, flags...), "./cmd/tailwater")...)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build tailwater: %w\n%s", err, lastLines(string(out), 20))
 	}
-	bin := filepath.Join(dir, "tailwater-under-test")
+	bin := filepath.Join(dir, name)
 	if err := os.Rename(fresh, bin); err != nil {
 		return "", fmt.Errorf("build tailwater: %w", err)
 	}
 	return bin, nil
-})
+}

@@ -53,7 +53,9 @@ func (c *chain) load(ctx context.Context) error {
 		if err := c.loadLow(ctx); err != nil {
 			return err
 		}
-		if err := c.walk(ctx); err != nil {
+		// A manifest that was listed may have been deleted since, behind a low mark.
+		err := c.walk(ctx)
+		if err != nil && !errors.Is(err, objstore.ErrNotFound) {
 			return err
 		}
 		seen := c.low
@@ -61,7 +63,7 @@ func (c *chain) load(ctx context.Context) error {
 			return err
 		}
 		if c.low == seen {
-			return nil
+			return err
 		}
 	}
 }
@@ -148,9 +150,9 @@ func (c *chain) propose(ctx context.Context, m *Manifest) (*Manifest, error) {
 	failpoint.At(failpoint.LakeManifestPutting)
 	perr := putJSON(ctx, c.store, key, m)
 	failpoint.At(failpoint.LakeManifestPut)
-	won, err := c.manifest(ctx, m.First)
-	if err != nil {
-		return nil, errors.Join(perr, err)
+	won, readErr := c.manifest(ctx, m.First)
+	if readErr != nil && !errors.Is(readErr, objstore.ErrNotFound) {
+		return nil, errors.Join(perr, readErr)
 	}
 	failpoint.At(failpoint.LakeManifestGot)
 	low := c.low
@@ -159,10 +161,14 @@ func (c *chain) propose(ctx context.Context, m *Manifest) (*Manifest, error) {
 	}
 	failpoint.At(failpoint.LakeLowMarkRead)
 	if m.First < c.low {
+		var err error
 		if perr == nil {
 			err = c.store.Delete(ctx, key)
 		}
 		return nil, errors.Join(fmt.Errorf("lake chain %s: another worker moved the low mark from %d to %d, past this batch", c.prefix, low, c.low), err)
+	}
+	if readErr != nil {
+		return nil, errors.Join(perr, readErr)
 	}
 	return won, nil
 }

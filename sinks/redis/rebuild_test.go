@@ -15,7 +15,7 @@ import (
 func dying(t *testing.T, at string) *goredis.Script {
 	t.Helper()
 	src := ""
-	for _, name := range []string{"common", "decimal", "flush"} {
+	for _, name := range []string{"common", "decimal", "values", "flush"} {
 		text, err := sources.ReadFile("lua/" + name + ".lua")
 		if err != nil {
 			t.Fatal(err)

@@ -63,8 +63,10 @@ func (l *Log) hint(err error) string {
 		return "the certificate is for another name: set stream.connect.server_name to the name that it carries"
 	case errors.As(err, &record):
 		return "the port does not speak TLS: set stream.connect.tls to disable, or use the port of the TLS listener"
-	case errors.As(err, &eof), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+	case errors.As(err, &eof):
 		return "the broker hung up at once: check whether the port wants TLS (stream.connect.tls) and an account (stream.sasl)"
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return "the connection broke: see whether the broker has ended or was restarted; where none ever worked, check whether the port wants TLS (stream.connect.tls) and an account (stream.sasl)"
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
 		return fmt.Sprintf("the account may not: allow Create, Describe, DescribeConfigs, AlterConfigs, Read and Write on topics with the prefix tw.%s.", l.o.Name)
 	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):

@@ -36,6 +36,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
@@ -65,6 +66,9 @@ type Options struct {
 	dial func(ctx context.Context, network, host string) (net.Conn, error)
 	// now is the wall clock: tests step it.
 	now func() time.Time
+	// openFor is how long the brokers keep a transaction open whose producer is
+	// silent; 0 is transactionTimeout. Tests shorten it.
+	openFor time.Duration
 }
 
 // SASL is an account. The zero value is none.
@@ -110,6 +114,9 @@ func (o *Options) fill() error {
 	}
 	if o.now == nil {
 		o.now = time.Now
+	}
+	if o.openFor == 0 {
+		o.openFor = transactionTimeout
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -214,14 +221,27 @@ func (l *Log) checkTransactions(ctx context.Context) error {
 		if raw == nil {
 			continue
 		}
-		for _, f := range raw.FinalizedFeatures {
-			if f.Name == "transaction.version" && f.MaxVersionLevel < transactionFeature {
-				return fmt.Errorf("connect to kafka: the cluster has transaction.version %d, at which a late answer can tear a transaction; "+
-					"raise it with kafka-features.sh upgrade --feature transaction.version=%d", f.MaxVersionLevel, transactionFeature)
-			}
+		if level, ok := transactionLevel(raw); ok && level < transactionFeature {
+			return fmt.Errorf("connect to kafka: the cluster has transaction.version %d, at which a late answer can tear a transaction; "+
+				"raise it with kafka-features.sh upgrade --feature transaction.version=%d", level, transactionFeature)
 		}
 	}
 	return nil
+}
+
+// transactionLevel is a broker's level of transaction.version, if it tells.
+// Brokers do not list a feature at level 0, as an upgraded cluster has it: it
+// is known by the levels that it could have.
+func transactionLevel(v *kmsg.ApiVersionsResponse) (level int16, ok bool) {
+	for _, f := range v.SupportedFeatures {
+		ok = ok || f.Name == "transaction.version" && f.MaxVersion >= transactionFeature && v.FinalizedFeaturesEpoch >= 0
+	}
+	for _, f := range v.FinalizedFeatures {
+		if f.Name == "transaction.version" {
+			return f.MaxVersionLevel, true
+		}
+	}
+	return 0, ok
 }
 
 // Close closes the connections. It is idempotent.

@@ -41,7 +41,7 @@ type written map[stream.TopicPartition]int64
 func (l *Log) newProducer(ctx context.Context, o stream.ShardOptions) (*producer, error) {
 	client, err := l.newClient(
 		kgo.TransactionalID(TransactionalID(l.o.Name, o.Source, o.Shard)),
-		kgo.TransactionTimeout(transactionTimeout),
+		kgo.TransactionTimeout(l.o.openFor),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.NoCompression()),
 		kgo.ProducerLinger(0),
@@ -114,7 +114,7 @@ func (p *producer) transact(ctx context.Context, records []stream.Record, save *
 
 // overdue reports whether the brokers may have ended the last transaction
 // because this process was silent for too long.
-func (p *producer) overdue() bool { return p.log.o.now().Round(0).Sub(p.began) >= transactionTimeout }
+func (p *producer) overdue() bool { return p.log.o.now().Round(0).Sub(p.began) >= p.log.o.openFor }
 
 // send sends and waits for every answer.
 func (p *producer) send(ctx context.Context, records []stream.Record, save *position.Position) (written, error) {

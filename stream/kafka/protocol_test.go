@@ -321,3 +321,53 @@ func TestEnsureTopic_RefusesTheNameOfTheSchemas(t *testing.T) {
 		t.Errorf("got %v, want the way out", err)
 	}
 }
+
+// A position that stands in the log and whose commit is not shown yet is waited
+// for: who read up to what is shown would go on from the one before.
+func TestOpenShard_WaitsForThePositionWhoseCommitIsNotShownYet(t *testing.T) {
+	c, l := fakeLog(t, Options{})
+	s := open(t, l, "a")
+	if err := s.PublishAt(t.Context(), row(s, 1), at(s, 1)); err != nil {
+		t.Fatal(err)
+	}
+	later := s.position.Clone()
+	later.Epoch, later.Source = 7, []byte("behind 2")
+	slow, err := l.newClient(kgo.TransactionalID("slow"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	if err := slow.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := slow.ProduceSync(t.Context(), &kgo.Record{Topic: l.positionTopic("a"), Key: []byte(positionKey), Value: encodePosition(later)}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	heir := openLog(t, c.ListenAddrs())
+	seen := watch(c)
+	type opened struct {
+		s   stream.Session
+		err error
+	}
+	got := make(chan opened, 1)
+	go func() {
+		s, err := heir.OpenShard(t.Context(), stream.ShardOptions{Source: "src", Shard: "a", Topics: []string{rowsTopic}})
+		got <- opened{s, err}
+	}()
+	testenv.Wait(t, time.Minute, "the heir to read positions", func() error {
+		if seen.count(kmsg.Fetch) == 0 {
+			return errors.New("it has read nothing")
+		}
+		return nil
+	})
+	if err := slow.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	o := <-got
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	if source := string(o.s.Recovered().Position.Source); source != "behind 2" || o.s.Epoch() != 8 {
+		t.Errorf("the heir goes on from %q in epoch %d, want behind 2 in epoch 8", source, o.s.Epoch())
+	}
+}

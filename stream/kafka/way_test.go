@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -22,9 +23,65 @@ type way struct {
 	deafen, cut bool
 	// mute keeps every batch from the brokers, and answers nothing.
 	mute bool
+	// keeps is how many requests of kind keep are kept on their way, in kept;
+	// hangUp says that their connections break, in place of being silent.
+	keep   kmsg.Key
+	keeps  int
+	hangUp bool
+	kept   []keptRequest
+	// before, when set, is called before each end of a transaction is sent.
+	before func()
 }
 
-func (w *way) heal() { w.refuse, w.deafen, w.cut, w.mute = nil, false, false, false }
+// keptRequest is a request that is still on its way.
+type keptRequest struct {
+	conn *wayConn
+	raw  []byte
+}
+
+func (w *way) heal() { w.refuse, w.deafen, w.cut, w.mute, w.keeps = nil, false, false, false, 0 }
+
+// keepNext keeps the next n requests of a kind on their way.
+func (w *way) keepNext(key kmsg.Key, n int, hangUp bool) {
+	w.set(func(w *way) { w.keep, w.keeps, w.hangUp = key, n, hangUp })
+}
+
+// take returns what was kept.
+func (w *way) take() (kept []keptRequest) {
+	w.set(func(w *way) { kept, w.kept = w.kept, nil })
+	return kept
+}
+
+// arrive lets a kept request come to its broker, by a connection of its own and
+// whoever sent it gone, and returns when it was answered.
+func (k keptRequest) arrive() error {
+	c, err := net.Dial("tcp", k.conn.RemoteAddr().String())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		return err
+	}
+	if _, err := c.Write(k.raw); err != nil {
+		return err
+	}
+	size := make([]byte, 4)
+	if _, err := io.ReadFull(c, size); err != nil {
+		return err
+	}
+	_, err = io.CopyN(io.Discard, c, int64(binary.BigEndian.Uint32(size)))
+	return err
+}
+
+// goOn sends a kept request where it was meant to go, and its answer comes back.
+func (k keptRequest) goOn() error {
+	k.conn.mu.Lock()
+	defer k.conn.mu.Unlock()
+	k.conn.answers = append(k.conn.answers, nil)
+	_, err := k.conn.Conn.Write(k.raw)
+	return err
+}
 
 func (w *way) set(f func(*way)) {
 	w.mu.Lock()
@@ -65,9 +122,25 @@ func (c *wayConn) Write(b []byte) (int, error) {
 			w.deafen, w.cut = w.deafen && cut, false
 		})
 	}
-	mute := false
-	c.way.set(func(w *way) { mute = w.mute && key == kmsg.Produce })
-	if mute {
+	mute, keep, hangUp := false, false, false
+	var before func()
+	c.way.set(func(w *way) {
+		mute = w.mute && key == kmsg.Produce
+		if keep = w.keeps > 0 && w.keep == key; keep {
+			hangUp = w.hangUp
+			w.keeps--
+			w.kept = append(w.kept, keptRequest{c, slices.Clone(b)})
+		} else if key == kmsg.EndTxn {
+			before = w.before
+		}
+	})
+	if before != nil {
+		before()
+	}
+	if hangUp {
+		_ = c.Conn.Close()
+	}
+	if mute || keep {
 		return len(b), nil
 	}
 	if cut {
