@@ -52,9 +52,13 @@ type reading struct {
 	broken, red             bool
 	panicked, timedOut      bool
 	inOrder                 bool
-	// build is the compiler's first message, said the first assertion's, dying
-	// what a panic or the process said last.
-	build, said, dying string
+	// lines are the first line of each test that has its place in front, said
+	// that of the first one that failed.
+	lines map[string]string
+	said  string
+	// build is the compiler's first message, dying what a panic or the process
+	// said last.
+	build, dying string
 }
 
 // assertion is a line that testing puts its place in front of.
@@ -76,7 +80,7 @@ func (r *reading) line(line []byte) {
 	case "output":
 		// Only a process that ran all chosen tests says so.
 		r.inOrder = r.inOrder || e.Test == "" && e.Output == "FAIL\n"
-		r.output(e.Output)
+		r.output(e.Test, e.Output)
 	case "pass", "fail", "skip":
 		r.end(e)
 	}
@@ -84,15 +88,17 @@ func (r *reading) line(line []byte) {
 
 // output looks for what only the testing package and the runtime say at the
 // beginning of a line: a test's own text is indented.
-func (r *reading) output(text string) {
+func (r *reading) output(test, text string) {
 	switch {
 	case strings.HasPrefix(text, "panic: test timed out after"):
 		r.timedOut = true
 	case strings.HasPrefix(text, "panic: "):
 		r.panicked = true
 	case strings.HasPrefix(text, "fatal error: "), strings.HasPrefix(text, "signal: "), strings.HasPrefix(text, "exit status "):
-	case r.said == "" && assertion.MatchString(text):
-		r.said = strings.TrimSpace(text)
+	case assertion.MatchString(text):
+		if r.lines[test] == "" {
+			r.lines[test] = strings.TrimSpace(text)
+		}
 		return
 	default:
 		return
@@ -103,6 +109,9 @@ func (r *reading) output(text string) {
 }
 
 func (r *reading) end(e event) {
+	if r.said == "" && e.Action != "pass" {
+		r.said = r.lines[e.Test]
+	}
 	switch {
 	case e.Test == "":
 		r.red = e.Action == "fail"
@@ -119,7 +128,7 @@ func (r *reading) end(e event) {
 
 // newReading returns a reading of the tests that pattern chooses.
 func newReading(pattern string) (*reading, error) {
-	r := &reading{}
+	r := &reading{lines: map[string]string{}}
 	for part := range strings.SplitSeq(pattern, "/") {
 		re, err := regexp.Compile(part)
 		if err != nil {
