@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help tools-check build build-failpoints demo demo-mysql demo-mariadb test campaign lint fuzz fuzz-coverage nightly clean
+.PHONY: help tools-check build build-failpoints demo demo-mysql demo-mariadb test campaign mutants lint fuzz fuzz-coverage nightly clean
 
 GO ?= go
 FUZZTIME ?= 20s
@@ -53,6 +53,10 @@ test: build ## Start the servers that the tests need, run every test, stop the s
 campaign: tools-check ## Kill a pipeline at named steps on real servers, and check from outside (KILLS, SEED, SERVERS)
 	@$(GO) build -o bin/campaign ./internal/campaign/run
 	@exec bin/campaign -kills $(KILLS) -seed $(SEED) -servers $(SERVERS) $(ARGS)
+
+# The program that a test starts must be made of what is planted.
+mutants: tools-check ## Plant known bugs one at a time: a named test must turn red for each; ARGS="-run REGEXP" or "-list"
+	@unset TAILWATER_BIN; exec $(GO) run ./internal/mutants/run $(ARGS)
 
 nightly: FUZZTIME := 2m
 nightly: tools-check fuzz-coverage fuzz ## Run what is too large for make test: fuzz targets for 2m each, transactions of 5 GiB, rows of 900 MiB

@@ -177,7 +177,7 @@ func (o *Options) prepareDump(ctx context.Context, c *conn, replicaUUID string) 
 	period := o.Heartbeat.Nanoseconds()
 	for _, statement := range []string{
 		fmt.Sprintf("SET @master_heartbeat_period = %d, @source_heartbeat_period = %d", period, period),
-		"SET @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32'",
+		sqlChecksum,
 		fmt.Sprintf("SET @slave_uuid = '%s', @replica_uuid = '%s'", replicaUUID, replicaUUID),
 		"SET SESSION net_write_timeout = 3600",
 	} {

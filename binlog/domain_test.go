@@ -126,7 +126,9 @@ func TestMachine_MariaDBSequences(t *testing.T) {
 		want   string
 	}{
 		{"AgainIsAStop", []event{mariaEvent(evMariaGTID, 1, mariaGTIDBody(7, 0, 0))}, "transaction 0-1-7 came again"},
-		{"XAIsAStop", []event{mariaEvent(evMariaGTID, 1, mariaGTIDBody(8, 0, mariaPreparedXA))}, "distributed transaction"},
+		{"OutcomeThatNobodyAnnounces", []event{mariaEvent(evMariaGTID, 1, mariaGTIDBody(8, 0, mariaStandalone)), mariaEvent(evQuery, 1, queryOf("", 0, "XA COMMIT X'61',X'',1"))}, "does not announce one"},
+		{"XAInAGroup", []event{mariaEvent(evMariaGTID, 1, mariaGTIDBody(8, 0, 0)), mariaEvent(evXAPrepare, 1, make([]byte, 13))}, "XA_PREPARE without XA START"},
+		{"CutXIDIsAStop", []event{mariaEvent(evMariaGTID, 1, append(mariaGTIDBody(8, 0, mariaPreparedXA)[:13], 1, 0, 0, 0, 9, 0, 'a'))}, "GTID cannot be read"},
 		{"InsideIsAStop", []event{mariaEvent(evMariaGTID, 1, mariaGTIDBody(8, 0, 0)), mariaEvent(evMariaGTID, 1, mariaGTIDBody(9, 0, 0))}, "out of sequence"},
 		{"FragmentsAreAStop", []event{mariaEvent(evMariaGTID, 1, mariaGTIDBody(8, 0, 0)), mariaEvent(172, 1, nil)}, "type 172 is not understood"},
 		{"ShortIsAStop", []event{mariaEvent(evMariaGTID, 1, []byte{1, 2, 3})}, "GTID cannot be read"},

@@ -51,6 +51,10 @@ type StopError struct {
 	ID string
 	// Hint says what to do.
 	Hint string
+	// Start is true where nothing can begin at Options.Start.
+	Start bool
+	// sequence is true for an event that may not come where it came.
+	sequence bool
 	// Err is the cause, if it is another error.
 	Err error
 }

@@ -108,6 +108,9 @@ func FuzzPosition(f *testing.F) {
 		`{"format":1,"flavor":"mysql","server_uuid":"u","gtid":"` + uuidA + `:1-7:9","file":"binlog.000003","pos":1234}`,
 		`{"format":1,"flavor":"mariadb","server_uuid":"101","gtid":"0-101-9,3-1-2","file":"binlog.000003","pos":1234}`,
 		`{"format":1,"flavor":"mysql","server_uuid":"` + uuidA + `","gtid":"","file":"a\"\\b","pos":4}`,
+		`{"format":2,"flavor":"mariadb","server_uuid":"101","gtid":"0-101-9","file":"binlog.000003","pos":1234,"prepared":[{"xid":"X'61',X'',1","id":"0-101-5","after":"0-101-4","file":"binlog.000002","pos":99},{"xid":"x","id":"4-1-1","file":"","pos":0,"lost":true}]}`,
+		`{"format":2,"flavor":"mariadb","gtid":"","file":"","pos":0,"prepared":[{"xid":"x","id":"y","file":"","pos":0}]}`, `{"format":2,"flavor":"mysql","gtid":"","file":"","pos":0,"prepared":[{"xid":"","id":""}]}`,
+		`{"format":2,"flavor":"mysql","gtid":""}`, `{"format":1,"flavor":"mysql","file":"a","pos":4}`, `{"format":1,"flavor":"mysql","file":"","pos":4}`, `{"format":3}`,
 		`{"format":2}`, `{"format":1,"flavor":"oracle"}`, `{"format":1,"flavor":"mysql","gtid":"x"}`, `{"format":1,"flavor":"mariadb","gtid":"x"}`, `{}x`, `{"unknown":1}`, ``,
 	} {
 		f.Add([]byte(s))

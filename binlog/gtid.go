@@ -290,6 +290,32 @@ func (s *GTIDSet) Minus(t *GTIDSet) *GTIDSet {
 	return out
 }
 
+// And returns the transactions of s that are in t as well.
+func (s *GTIDSet) And(t *GTIDSet) *GTIDSet { return s.Minus(s.Minus(t)) }
+
+// Count returns how many transactions the set holds.
+func (s *GTIDSet) Count() uint64 {
+	var n uint64
+	for i := range s.lanes {
+		for _, iv := range s.lanes[i].ivs {
+			n += uint64(iv.last - iv.first + 1)
+		}
+	}
+	return n
+}
+
+// of returns the transactions that one server gave their names to.
+func (s *GTIDSet) of(uuid string) *GTIDSet {
+	out := &GTIDSet{}
+	id, err := ParseUUID(uuid)
+	for _, l := range s.lanes {
+		if err == nil && l.uuid == id {
+			out.lanes = append(out.lanes, lane{uuid: l.uuid, tag: l.tag, ivs: slices.Clone(l.ivs), stale: true})
+		}
+	}
+	return out
+}
+
 // minus returns what of a is not in b; both are sorted and disjoint.
 func minus(a, b []interval) []interval {
 	var out []interval

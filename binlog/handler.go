@@ -56,6 +56,9 @@ type Transaction struct {
 	// fills in followed databases; they are copies, and never handed over
 	// unless the Filter takes their names.
 	Shadows uint32
+	// Accepted counts what would have stopped the shard, and was passed over
+	// because a person has accepted the transaction.
+	Accepted uint32
 	// File and Pos are where the transaction starts.
 	File string
 	Pos  uint64

@@ -32,6 +32,7 @@ const (
 var (
 	errAbsent    = errors.New("the row image does not carry the column: binlog_row_image must be FULL, in every session")
 	errNoSuchRow = errors.New("the table has no such column")
+	errDocument  = errors.New("a text in the JSON document is not UTF-8")
 )
 
 // image is one row image, split into cells. It implements change.Row and is
@@ -43,7 +44,10 @@ type image struct {
 	body    []byte
 }
 
-var _ change.DocumentRow = (*image)(nil)
+var (
+	_ change.DocumentRow = (*image)(nil)
+	_ change.RawRow      = (*image)(nil)
+)
 
 // State implements change.Row.
 func (r *image) State(col int) change.CellState {
@@ -95,7 +99,7 @@ func (r *image) AppendDocument(dst []byte, col int) ([]byte, error) {
 		}
 		out, ok := appendEscaped(append(dst, '"'), text)
 		if !ok {
-			return dst, r.fail(col, errUTF8)
+			return dst, r.fail(col, errDocument)
 		}
 		return append(out, '"'), nil
 	}
@@ -104,6 +108,18 @@ func (r *image) AppendDocument(dst []byte, col int) ([]byte, error) {
 		return dst, r.fail(col, err)
 	}
 	return out, nil
+}
+
+// AppendRaw implements change.RawRow.
+func (r *image) AppendRaw(dst []byte, col int) ([]byte, error) {
+	if uint(col) >= uint(len(r.m.table.Columns)) {
+		return dst, r.m.fail(errNoSuchRow)
+	}
+	at, c := r.cells[col], r.columns[col]
+	if at.length < 0 {
+		return dst, r.fail(col, errAbsent)
+	}
+	return c.appendRaw(dst, r.body[at.offset:at.offset+uint32(at.length)]), nil
 }
 
 func (r *image) fail(col int, err error) error {

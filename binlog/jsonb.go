@@ -192,7 +192,7 @@ func (t *jsonbText) text(s []byte) error {
 	t.quote()
 	var rest []byte
 	if t.dst, rest = jsontext.AppendValid(t.dst, s, t.quoted); len(rest) > 0 {
-		return errUTF8
+		return errDocument
 	}
 	t.quote()
 	return nil

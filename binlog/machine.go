@@ -16,7 +16,7 @@ import (
 //	dump        = { fake ROTATE, file }
 //	file        = FORMAT_DESCRIPTION, [PREVIOUS_GTIDS | GTID_LIST], { transaction }, [ROTATE | STOP]
 //	transaction = (GTID | GTID_TAGGED | ANONYMOUS_GTID), (group | single | TRANSACTION_PAYLOAD holding one group)
-//	            | MariaDB's GTID, (the rest of a group | single)
+//	            | MariaDB's GTID, (the rest of a group, whatever begins it | single)
 //	group       = QUERY begin, { rows | single | savepoint }, (XID | QUERY commit | QUERY rollback)
 //	            | QUERY XA START, { rows | savepoint }, QUERY XA END, XA_PREPARE
 //	rows        = { ROWS_QUERY }, TABLE_MAP+, ROWS+ of which the last has the flag STMT_END
@@ -99,7 +99,10 @@ func newMachine(o Options, lowerNames bool, position *Position, h Handler) *mach
 		payload:  newPayloadReader(o.MaxPayload, o.MaxEvent),
 	}
 	for _, id := range o.Accepted {
-		m.accepted[id] = true
+		// What is no id was refused by validate.
+		if id, err := CanonicalID(o.Flavor, id); err == nil {
+			m.accepted[id] = true
+		}
 	}
 	m.tables.flavor = o.Flavor
 	if o.Position == ByGTID {
@@ -208,7 +211,6 @@ func (m *machine) inner(ev event, readAt time.Time) error {
 // Hints that several stops share.
 const (
 	hintReport = "it is not passed over because rows could be lost: report it, with the output of mysqlbinlog at that place"
-	hintXA     = "distributed (XA) transactions cannot be followed: end their use on this server, then start behind them"
 )
 
 // need reports a sequence that is not legal.
@@ -217,7 +219,9 @@ func (m *machine) need(p phase) error {
 		return nil
 	}
 	where := map[phase]string{between: "outside transactions", named: "behind a GTID", inGroup: "inside a transaction"}
-	return m.stop(hintReport, "%v is out of sequence: it came %s, and may come %s only", m.kind, where[m.phase], where[p])
+	e := m.stop(hintReport, "%v is out of sequence: it came %s, and may come %s only", m.kind, where[m.phase], where[p]).(*StopError)
+	e.sequence = true
+	return e
 }
 
 // advance moves start and end over the event. Offsets in headers have 32 bits
@@ -283,6 +287,7 @@ func (m *machine) open(g gtidEvent, ev event, readAt time.Time) error {
 	m.transactions++
 	m.id = g.id
 	m.savepoints = m.savepoints[:0]
+	m.xa.open, m.xa.outcome = nil, ""
 	m.tx = Transaction{
 		Number: m.transactions, File: m.file, Pos: m.start, ServerID: ev.serverID, ReadAt: readAt,
 		ImmediateMicros: g.immediate, CommitMicros: g.original,

@@ -309,6 +309,15 @@ func TestHazard_A7_OffsetsAbove4GiB(t *testing.T) {
 	if p.m.end != p.pos+20 || p.m.position.Pos != p.pos+20 {
 		t.Errorf("offset %d behind heartbeats, want %d", p.m.end, p.pos+20)
 	}
+	// It passes over the boundary in the same way.
+	over, _ := newTape(t)
+	over.m.end, over.pos = 1<<32-300, 1<<32+700
+	if err := over.play(t, "gtid, BEGIN, xid"); err != nil {
+		t.Fatal(err)
+	}
+	if over.m.end != over.pos || over.pos < 1<<32 {
+		t.Errorf("offset %d behind a gap over 4 GiB, want %d", over.m.end, over.pos)
+	}
 	// A dump cannot begin there, and says so.
 	r := &Reader{o: p.m.o}
 	r.o.Position = ByFile

@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -64,13 +65,24 @@ func (m *machine) statement(q query, ev event, readAt time.Time) error {
 	if s.kind == changesTables {
 		take = m.changeTables
 	}
-	if err := take(&q, &s); err != nil && !m.accepted[m.tx.ID] {
-		return err
+	if err := take(&q, &s); err != nil {
+		var handler *HandlerError
+		if !m.accepted[m.tx.ID] || errors.As(err, &handler) {
+			return err
+		}
+		m.passOver(err.Error())
 	}
 	if m.phase == named {
 		return m.commit()
 	}
 	return nil
+}
+
+// passOver counts and logs what would stop the shard, had a person not accepted
+// its transaction.
+func (m *machine) passOver(what string) {
+	m.tx.Accepted++
+	m.o.Logger.Warn("passed over, because a person has accepted the transaction", "shard", m.o.Shard, "transaction", m.tx.ID, "what", what)
 }
 
 // begin takes BEGIN.
@@ -148,10 +160,21 @@ func (m *machine) judge(q *query, s *statement) error {
 		}
 		return nil
 	case changesRows:
-		return m.stop("set binlog_format=ROW globally and end the sessions that have another; then compare the tables and start behind it",
+		if m.elsewhere(q) {
+			return nil
+		}
+		return m.stop("set binlog_format=ROW globally and end the sessions that have another; if the stream shall go without what the statement changed, accept transaction "+m.tx.ID+"; else compare the tables and start anew",
 			"%s is logged as a statement: the rows that it changed are not in the binlog", s.verb)
 	}
 	return m.judgeUnclassified(q)
+}
+
+// elsewhere reports whether a statement has changed rows of databases only that
+// nobody follows. Its text cannot prove that: a trigger, a function or a view
+// may write where nothing in it points to. The server's list of the databases
+// that it opened to write can, which MariaDB does not log.
+func (m *machine) elsewhere(q *query) bool {
+	return q.known && len(q.updated) > 0 && !slices.ContainsFunc(q.updated, m.mayConcern)
 }
 
 // tolerated returns what is left of an error that stops the shard at a statement.

@@ -21,7 +21,11 @@ func (m *machine) changeTables(q *query, s *statement) error {
 		m.tx.Rows++
 		m.tx.Tables++
 		t.Row = m.tx.Rows
-		if m.accepted[m.tx.ID] || !m.follows(t.Table) {
+		if !m.follows(t.Table) {
+			continue
+		}
+		if m.accepted[m.tx.ID] {
+			m.passOver(s.verb + " of " + t.Table.String())
 			continue
 		}
 		if q.code != 0 && !(s.verb == verbDrop && q.code == noSuchTable) {

@@ -147,6 +147,7 @@ var swaps = []struct{ text, want string }{
 	// The copy goes away again, or is another table's.
 	{"RENAME TABLE d.t TO d._t_new, d._t_old TO d.t", "t d.t#1 rename to d._t_new|t d.t#4 rename from d._t_old"},
 	{"RENAME TABLE d.t TO d._u_old, d._u_new TO d.t", "t d.t#1 rename to d._u_old|t d.t#4 rename from d._u_new"},
+	{"RENAME TABLE d.t TO d._t_old, d._u_new TO d.t", "t d.t#1 rename to d._t_old|t d.t#4 rename from d._u_new"},
 	{"RENAME TABLE d.t TO e._t_old, e._t_new TO d.t", "t d.t#1 rename to e._t_old|t d.t#4 rename from e._t_new"},
 	{"RENAME TABLE d._t_new TO d.t, d.t TO d._t_old", "t d.t#2 rename from d._t_new|t d.t#3 rename to d._t_old"},
 	{"RENAME TABLE d.t TO d._t_old, d._t_new TO d.t, d.t TO d.w", "t d.t#1 rename to d._t_old|t d.t#4 rename from d._t_new|t d.t#5 rename to d.w|t d.w#6 rename from d.t"},

@@ -122,7 +122,7 @@ func (s *server) beginMariaDB(o *Options, p *Position, from start) (*Position, e
 		p.Domains = s.domains.end.Clone()
 	case startGTID:
 		p.Domains = from.domains
-		return p, s.coversDomains(o, p.Domains, "start")
+		return p, s.coversDomains(o, p.Domains, startSetting)
 	default:
 		p.Domains = &DomainPosition{}
 	}
@@ -146,15 +146,14 @@ func (s *server) completeMariaDB(o *Options) error {
 func (s *server) coversDomains(o *Options, p *DomainPosition, what string) error {
 	for _, g := range p.last {
 		if !s.domains.state.Holds(g) {
-			return &StopError{Shard: o.Shard, Reason: fmt.Sprintf("%s holds %v, which server %s has never logged", what, g, s.vars["server_uuid"]),
-				Hint: "the server was reset or restored, does not log what it replicates (log_slave_updates), or a fail-over lost transactions that are already in the stream: point the shard to a server that has them, or start anew"}
+			return s.neverHad(o, what, g.String(), "logged")
 		}
 	}
 	for _, g := range s.domains.first.last {
 		mine, ok := p.Find(g.Domain)
 		if !ok || mine.Server == g.Server && mine.Sequence < g.Sequence {
 			return &StopError{Shard: o.Shard, Reason: fmt.Sprintf("server %s has purged transactions up to %v, and %s is at %q", s.vars["server_uuid"], g, what, p.String()),
-				Hint: "point the shard to a server that still has them, or restore the binlogs, or start anew: start: latest, or start: gtid:<position>, leave them out"}
+				Hint: "point the shard to a server that still has them, or restore the binlogs, or leave them out: " + o.leaveOut(what, "gtid:<position>")}
 		}
 	}
 	return nil
@@ -165,7 +164,6 @@ func (s *server) coversDomains(o *Options, p *DomainPosition, what string) error
 var mariadbRequirements = []requirement{
 	{"log_bin", "ON", "in my.cnf, [mariadbd]: log_bin=binlog, then restart the server"},
 	{"binlog_format", "ROW", "SET GLOBAL binlog_format = 'ROW', and in my.cnf; then end the sessions that have another"},
-	{"binlog_row_image", "FULL", "SET GLOBAL binlog_row_image = 'FULL', and in my.cnf; then end the sessions that have another"},
 	{"binlog_row_metadata", "FULL", "SET GLOBAL binlog_row_metadata = 'FULL', and in my.cnf"},
 }
 

@@ -56,13 +56,20 @@ var mariadbTests = []struct {
 	{"Hazard_A5_FollowsAStormOfRotations", testRotationStorm},
 	{"Hazard_A15_FollowsSeveralDomains", testDomains},
 	{"Hazard_A17_OffsetsInsideTransactions", testMariaOffsets},
-	{"Hazard_A19_StopsAtXA", testMariaXA},
+	{"Hazard_A19_XAIsHeldUntilItsOutcome", testMariaXA},
+	{"Hazard_A19_XAOverRestarts", testXARestarts},
+	{"Hazard_A19_XAByFileOverRestarts", testXARestartsByFile},
+	{"Hazard_A19_XAWhoseRowsWereNotRead", testXAUnread},
+	{"Hazard_A19_XAWhoseRowsWerePurged", testMariaXAPurged},
 	{"Hazard_A20_EndsTransactionsOfMyISAM", testMyISAM},
 	{"Hazard_A21_SavepointIsNoBoundary", testSavepoints},
 	{"Hazard_A22_FollowsCreateTableSelect", testCreateTableSelect},
 	{"Hazard_A27_StopsAtStatementFormat", testStopsAtStatements},
+	{"Hazard_A27_StatementsElsewhereStopWhereTheyMayWriteHere", testStatementsElsewhere},
 	{"Hazard_A30_KillsNoConnection", testKillsNothing},
+	{"Hazard_A31_AcknowledgesNothing", testAcknowledgesNothing},
 	{"Hazard_A32_ReadsWithAndWithoutChecksums", testChecksums},
+	{"Hazard_A33_EncryptedBinlogsAreFollowed", testMariaEncrypted},
 	{"Hazard_A35_ReadsRowsAboveOnePacket", testLargeRows},
 	{"Hazard_A37_PositionMovesOnFilteredTables", testFilteredTablesMove},
 	{"Hazard_A38_AbsentColumnsAreAbsent", testSmallImages},
@@ -79,8 +86,10 @@ var mariadbTests = []struct {
 	{"Hazard_A57_SwapsOfOnlineSchemaChangesLoseNothing", testSwaps},
 	{"Hazard_A59_StopsWhereRowsVanishUntold", testStopsWhereRowsVanishUntold},
 	{"StatementsOfMariaDBAlone", testMariaStatements},
+	{"StartsAtAnEvent", testStartsAtAnEvent},
 	{"IdleWatermarkComesFromTheServer", testIdle},
 	{"KilledDumpIsRetried", testKilledDump},
+	{"HeadroomOfAPosition", testHeadroom},
 	{"PreflightListsEverything", testMariaPreflight},
 	{"StartsWhereItIsTold", testMariaStarts},
 }
@@ -161,17 +170,6 @@ func testMariaCompression(s *shared) {
 	f.wantRows(want...)
 }
 
-func testMariaXA(s *shared) {
-	s.sql("CREATE TABLE t (id INT PRIMARY KEY)")
-	f := s.follow(nil)
-	s.sql("INSERT INTO t VALUES (1)")
-	s.sql("XA START 'x'", "INSERT INTO t VALUES (2)", "XA END 'x'", "XA PREPARE 'x'", "XA ROLLBACK 'x'")
-	f.wantStop("shard 00", "XA", "binlog.0000")
-	f.wantRows(s.row("c", "t", 1, "[1]"))
-	position, _ := f.stop()
-	s.wantUnmoved(position, "XA")
-}
-
 func testMariaGenerated(s *shared) {
 	s.sql("CREATE TABLE t (id INT PRIMARY KEY, a INT, twice INT AS (a*2) STORED, b INT)")
 	f := s.follow(nil)
@@ -233,7 +231,6 @@ func testMariaPreflight(s *shared) {
 	}
 	want := `shard 03: the server is not ready to be followed:
   binlog_format is MIXED, want ROW: SET GLOBAL binlog_format = 'ROW', and in my.cnf; then end the sessions that have another
-  binlog_row_image is MINIMAL, want FULL: SET GLOBAL binlog_row_image = 'FULL', and in my.cnf; then end the sessions that have another
   binlog_row_metadata is MINIMAL, want FULL: SET GLOBAL binlog_row_metadata = 'FULL', and in my.cnf
   privilege BINLOG MONITOR is missing, want granted: GRANT BINLOG MONITOR ON *.* TO 'poor'@'%'
   privilege REPLICATION SLAVE is missing, want granted: GRANT REPLICATION SLAVE ON *.* TO 'poor'@'%'`

@@ -35,6 +35,7 @@ var uncompressedType = map[eventType]eventType{
 // Flags of a MariaDB GTID event.
 const (
 	mariaStandalone  = 0x01 // one statement follows, and no commit behind it
+	mariaGroupCommit = 0x02 // the id of a group commit follows the flags
 	mariaPreparedXA  = 0x40
 	mariaCompletedXA = 0x80
 )
@@ -44,17 +45,30 @@ const (
 type mariaGTIDEvent struct {
 	id         DomainGTID
 	standalone bool
-	xa         bool
+	// prepares is true where the rows of a distributed transaction follow, and
+	// completes where its outcome does; xid names it as statements do.
+	prepares, completes bool
+	xid                 string
 }
 
 // parseMariaGTID reads sequence 8, domain 4, flags 1; the server is that of the
-// header. What follows by the flags (group commit, XA, engines) is not needed.
+// header. By the flags follow the id of a group commit 8, and of a distributed
+// transaction the format of its xid 4, the lengths of its two parts 1 and 1, and
+// the parts. What comes behind (engines, thread) is not needed.
 func parseMariaGTID(ev event) (mariaGTIDEvent, error) {
 	f := fields{b: ev.body}
 	out := mariaGTIDEvent{id: DomainGTID{Sequence: f.uint(8), Domain: uint32(f.uint(4)), Server: ev.serverID}}
 	flags := f.uint(1)
 	out.standalone = flags&mariaStandalone != 0
-	out.xa = flags&(mariaPreparedXA|mariaCompletedXA) != 0
+	out.prepares, out.completes = flags&mariaPreparedXA != 0, flags&mariaCompletedXA != 0
+	if flags&mariaGroupCommit != 0 {
+		f.take(8)
+	}
+	if out.prepares || out.completes {
+		format, global, branch := f.uint(4), f.uint(1), f.uint(1)
+		parts := [2][]byte{f.take(global), f.take(branch)}
+		out.xid = fmt.Sprintf("X'%x',X'%x',%d", parts[0], parts[1], format)
+	}
 	if f.short || out.id.Sequence == 0 {
 		return mariaGTIDEvent{}, fmt.Errorf("parse GTID: %d bytes are not a GTID of MariaDB", len(ev.body))
 	}
@@ -88,13 +102,18 @@ func (m *machine) maria(ev event, readAt time.Time) (bool, error) {
 // mariaGTID opens a transaction, and its group unless it is a single statement.
 func (m *machine) mariaGTID(ev event, readAt time.Time) error {
 	g, err := parseMariaGTID(ev)
-	if err == nil && g.xa {
-		return m.stop(hintXA, "GTID %v belongs to a distributed transaction, which may be rolled back after its rows were logged", g.id)
-	}
-	if err := m.name(ev, gtidEvent{id: txID{domain: g.id}}, err, readAt); err != nil || g.standalone {
+	if err := m.name(ev, gtidEvent{id: txID{domain: g.id}}, err, readAt); err != nil {
 		return err
 	}
-	m.phase = inGroup
+	switch {
+	case g.completes:
+		m.xa.outcome = g.xid
+		return nil
+	case g.prepares:
+		return m.startXA(g.xid)
+	case !g.standalone:
+		m.phase = inGroup
+	}
 	return nil
 }
 

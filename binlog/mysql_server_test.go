@@ -262,7 +262,6 @@ func testPreflight(s *shared) {
 	}
 	want := `shard 03: the server is not ready to be followed:
   binlog_format is MIXED, want ROW: SET PERSIST binlog_format = 'ROW'; and end the sessions that have another
-  binlog_row_image is MINIMAL, want FULL: SET PERSIST binlog_row_image = 'FULL'; and end the sessions that have another
   binlog_row_metadata is MINIMAL, want FULL: SET PERSIST binlog_row_metadata = 'FULL'
   privilege REPLICATION SLAVE is missing, want granted: GRANT REPLICATION SLAVE ON *.* TO 'poor'@'%'
   privilege REPLICATION CLIENT is missing, want granted: GRANT REPLICATION CLIENT ON *.* TO 'poor'@'%'`

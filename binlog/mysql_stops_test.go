@@ -21,8 +21,59 @@ func testStopsAtStatements(s *shared) {
 	for _, dml := range []string{"UPDATE t SET id=id+1", "INSERT INTO t VALUES (100)", "DELETE FROM t WHERE id=100", "/* comment */ REPLACE INTO t VALUES (5)"} {
 		f := s.follow(nil)
 		s.sql("SET SESSION binlog_format=STATEMENT", dml)
-		f.wantStop("is logged as a statement", "binlog_format=ROW")
+		f.wantStop("is logged as a statement", "binlog_format=ROW", "accept transaction ")
 		f.wantRows()
+	}
+	f := s.follow(nil)
+	s.sql("SET SESSION binlog_format=STATEMENT", "DELETE FROM t")
+	f.wantStop("DELETE is logged as a statement")
+	position, err := f.stop()
+	f = s.follow(position, func(o *Options, _ *journal) { o.Accepted = []string{toAccept(err)} })
+	s.sql("INSERT INTO t VALUES (7)", "SET SESSION binlog_format=STATEMENT", "DELETE FROM t")
+	f.wantStop("DELETE is logged as a statement")
+	f.wantRows(s.row("c", "t", 1, "[7]"))
+}
+
+// toAccept is the transaction that an error asks a person to accept.
+func toAccept(err error) string {
+	_, id, _ := strings.Cut(err.Error(), "accept transaction ")
+	id, _, _ = strings.Cut(id, ";")
+	return id
+}
+
+// testStatementsElsewhere logs statements in databases that nobody follows, some
+// of which write into one that is.
+func testStatementsElsewhere(s *shared) {
+	other := s.db + "_other"
+	s.server.Exec(s.T, "CREATE DATABASE "+other)
+	s.sql("CREATE TABLE t (id INT PRIMARY KEY)", "CREATE TABLE child (id INT PRIMARY KEY, up INT)")
+	s.Cleanup(func() { s.server.Exec(s.T, "DROP DATABASE IF EXISTS "+other) })
+	s.sql("USE "+other, "CREATE TABLE a (id INT PRIMARY KEY)", "CREATE TABLE b (id INT PRIMARY KEY)", "CREATE TABLE c (id INT PRIMARY KEY)",
+		"CREATE TRIGGER tr AFTER INSERT ON b FOR EACH ROW INSERT INTO "+s.db+".t VALUES (NEW.id)",
+		"CREATE FUNCTION fn(i INT) RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN INSERT INTO "+s.db+".t VALUES (i); RETURN i; END",
+		"CREATE VIEW v AS SELECT * FROM "+s.db+".t", "INSERT INTO c VALUES (1)")
+	for _, c := range []struct {
+		statement string
+		stops     bool
+	}{
+		{"INSERT INTO a VALUES (1)", s.server.Kind == "mariadb"},
+		{"UPDATE a SET id=id+1", s.server.Kind == "mariadb"},
+		{"INSERT INTO b VALUES (1)", true},
+		{"UPDATE c SET id=" + other + ".fn(2)", true},
+		{"DELETE FROM v", true},
+		// More is taken for written than is.
+		{"DELETE " + other + ".a FROM " + other + ".a, " + s.db + ".t", true},
+	} {
+		f := s.follow(nil)
+		s.sql("USE "+other, "SET SESSION binlog_format=STATEMENT", c.statement, "SET SESSION binlog_format=ROW", "USE "+s.db, "INSERT INTO child VALUES (1,1)", "DELETE FROM child")
+		if c.stops {
+			f.wantStop("is logged as a statement")
+			f.wantRows()
+			continue
+		}
+		f.upTo(s.server)
+		f.wantRows(s.row("c", "child", 1, "[1,1]"), s.row("d", "child", 1, "[1,1]"))
+		f.stop()
 	}
 }
 

@@ -98,6 +98,10 @@ type Options struct {
 	// the server's own for followed, which stops the shard, or tells of a dropped
 	// database, rather too often than too rarely.
 	FollowsDatabase func(database string) bool
+	// Names are the patterns of databases and tables that Filter was made of, as a
+	// person wrote them, without their variable parts. A server that keeps names in
+	// lower case is refused where one has a capital letter: it would take nothing.
+	Names []string
 	// Tolerate, when set, is asked where a statement stops the shard because it
 	// cannot be said what it did to a followed table, or to a database when table
 	// is empty. Who answers true takes over to tell what
@@ -201,6 +205,11 @@ func (o *Options) validate() error {
 	}
 	if o.MaxEvent < 1<<10 || o.MaxPayload < 1<<10 || o.MaxHeld < 1<<10 {
 		bad("max event %d, max payload %d and max held %d must be at least 1024 bytes", o.MaxEvent, o.MaxPayload, o.MaxHeld)
+	}
+	for _, id := range o.Accepted {
+		if _, err := CanonicalID(o.Flavor, id); err != nil {
+			bad("accepted transaction: %w", err)
+		}
 	}
 	if start, err := parseStart(o.Start, o.Flavor); err != nil {
 		errs = append(errs, err)

@@ -14,6 +14,10 @@ func TestPosition_BytesAreFixed(t *testing.T) {
 			`{"format":1,"flavor":"mysql","server_uuid":"` + uuidA + `","gtid":"` + uuidA + `:1-7:9","file":"binlog.000003","pos":8589934592}`},
 		{Position{Flavor: MySQL, ServerUUID: uuidA, File: "host-bin.1000000", Pos: 4},
 			`{"format":1,"flavor":"mysql","server_uuid":"` + uuidA + `","file":"host-bin.1000000","pos":4}`},
+		{Position{Flavor: MariaDB, ServerUUID: "101", Domains: mustDomains(t, "0-101-7"), File: "binlog.000003", Pos: 1234, Prepared: []Prepared{
+			{XID: "X'61',X'',1", ID: "0-101-5", After: "0-101-4", File: "binlog.000002", Pos: 99}, {XID: "X'62',X'',1", ID: "4-101-1", File: "binlog.000001", Pos: 4, Lost: true}}},
+			`{"format":2,"flavor":"mariadb","server_uuid":"101","gtid":"0-101-7","file":"binlog.000003","pos":1234,"prepared":[` +
+				`{"xid":"X'61',X'',1","id":"0-101-5","after":"0-101-4","file":"binlog.000002","pos":99},{"xid":"X'62',X'',1","id":"4-101-1","file":"binlog.000001","pos":4,"lost":true}]}`},
 		{Position{Flavor: MySQL, GTID: &GTIDSet{}}, `{"format":1,"flavor":"mysql","server_uuid":"","gtid":"","file":"","pos":0}`},
 	} {
 		if got := c.p.String(); got != c.want {
@@ -36,7 +40,10 @@ func TestParsePosition_RefusesWhatItDoesNotKnow(t *testing.T) {
 		{"", "parse position"},
 		{"null", "format 0"},
 		{"[]", "parse position"},
-		{strings.Replace(good, `"format":1`, `"format":2,"more":true`, 1), "format 2 is newer than this program's 1"},
+		{strings.Replace(good, `"format":1`, `"format":3,"more":true`, 1), "format 3 is newer than this program's 2"},
+		{strings.Replace(good, `"format":1`, `"format":2`, 1), "format 2 with 0 prepared transactions"},
+		{strings.Replace(good, `4}`, `4,"prepared":[{"xid":"x","id":"y","file":"","pos":0}]}`, 1), "format 1 with 1 prepared transactions"},
+		{strings.Replace(strings.Replace(good, `"format":1`, `"format":2`, 1), `4}`, `4,"prepared":[{"xid":"x","id":"","file":"","pos":0}]}`, 1), "prepared transaction 1: it has no xid or no id"},
 		{strings.Replace(good, `"format":1`, `"format":0`, 1), "format 0 is not one of ours"},
 		{strings.Replace(good, `"pos"`, `"poz"`, 1), "poz"},
 		{strings.Replace(good, "mysql", "oracle", 1), `flavor "oracle" is not known`},

@@ -125,13 +125,13 @@ func (r *Reader) preflight(ctx context.Context, resume func(*server) error) (err
 // requirement is a setting that must have one value.
 type requirement struct{ name, want, fix string }
 
-// requirements are the settings without which rows would be lost or garbled. A
+// requirements are the settings without which rows would be lost or garbled, but
+// for binlog_row_image: what an image lacks is missed event by event. A
 // setting that a server does not have any more is fixed to the value we need,
 // but for binlog_row_metadata, which old servers lack.
 var requirements = []requirement{
 	{"log_bin", "ON", "in my.cnf, [mysqld]: log_bin=binlog, then restart the server"},
 	{"binlog_format", "ROW", "SET PERSIST binlog_format = 'ROW'; and end the sessions that have another"},
-	{"binlog_row_image", "FULL", "SET PERSIST binlog_row_image = 'FULL'; and end the sessions that have another"},
 	{"binlog_row_metadata", "FULL", "SET PERSIST binlog_row_metadata = 'FULL'"},
 }
 
@@ -156,6 +156,7 @@ func (o *Options) settings(vars variables) []Finding {
 		out = append(out, Finding{"gtid_mode", orEmpty(vars["gtid_mode"]), "ON",
 			"SET PERSIST enforce_gtid_consistency = ON; then SET PERSIST gtid_mode = OFF_PERMISSIVE, ON_PERMISSIVE and ON, one after the other; or use position: file"})
 	}
+	out = append(out, o.capitals(vars)...)
 	if _, err := ParseUUID(vars["server_uuid"]); err != nil && o.Flavor == MySQL {
 		out = append(out, Finding{"server_uuid", orEmpty(vars["server_uuid"]), "a uuid", "remove auto.cnf from the data directory and restart the server"})
 	}
@@ -170,6 +171,24 @@ func (o *Options) settings(vars variables) []Finding {
 		out = append(out, Finding{"server_id", fmt.Sprint(id) + ", the reader's own", "another than the reader's", "give the source another range of server_id"})
 	}
 	return out
+}
+
+// capitals returns the finding about names that no table of the server can have.
+func (o *Options) capitals(vars variables) []Finding {
+	if vars.number("lower_case_table_names") == 0 {
+		return nil
+	}
+	var write []string
+	for _, name := range o.Names {
+		if lower := strings.ToLower(name); lower != name {
+			write = append(write, fmt.Sprintf("%q in place of %q", lower, name))
+		}
+	}
+	if len(write) == 0 {
+		return nil
+	}
+	return []Finding{{"lower_case_table_names", vars["lower_case_table_names"] + ", so that names of databases and tables are in lower case", "patterns without capitals, for others take nothing",
+		"write " + strings.Join(write, ", ")}}
 }
 
 // orEmpty shows an empty value.
@@ -226,6 +245,17 @@ func (c *conn) account(ctx context.Context, user string) string {
 
 // warn logs what does not keep the reader from following, but may hurt.
 func (r *Reader) warn(vars variables) {
+	if v, ok := vars["binlog_row_image"]; ok && !strings.EqualFold(v, "FULL") {
+		// Every image is checked for the columns that a view takes, as any session
+		// may have this setting. It is no warning about an accident, but about
+		// what will happen.
+		fix := "SET PERSIST binlog_row_image = 'FULL'; and end the sessions that have another"
+		if r.o.Flavor == MariaDB {
+			fix = "SET GLOBAL binlog_row_image = 'FULL', and in my.cnf; then end the sessions that have another"
+		}
+		r.o.Logger.Error("row images lack columns: the first change of a row that lacks one which a view takes stops the shard; an update may carry no more than what it changes, and not the key",
+			"shard", r.o.Shard, "binlog_row_image", v, "want", "FULL", "fix", fix)
+	}
 	if v, ok := vars["sync_binlog"]; ok && v != "1" {
 		r.o.Logger.Warn("a crash of the server can take back what was read", "shard", r.o.Shard, "sync_binlog", v, "want", "1")
 	}

@@ -27,11 +27,13 @@ const (
 	sqlUser       = "SELECT CURRENT_USER()"
 	sqlServer     = "SELECT @@GLOBAL.server_uuid"
 	sqlServerID   = "SELECT @@GLOBAL.server_id"
+	sqlChecksum   = "SET @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32'"
 )
 
 // variableNames are the settings that matter, as a list for SQL.
 const variableNames = "'version','server_uuid','server_id','log_bin','binlog_format','binlog_row_image','binlog_row_metadata'," +
-	"'gtid_mode','lower_case_table_names','sync_binlog','log_replica_updates','log_slave_updates','gtid_strict_mode'"
+	"'gtid_mode','lower_case_table_names','sync_binlog','log_replica_updates','log_slave_updates','gtid_strict_mode'," +
+	"'binlog_expire_logs_seconds','expire_logs_days','binlog_expire_logs_auto_purge','max_binlog_total_size'"
 
 // variables are settings by name; a server that does not know one leaves it out.
 type variables map[string]string

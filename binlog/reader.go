@@ -25,6 +25,7 @@ type Reader struct {
 	status Status
 	// position is the one last handed over.
 	position []byte
+	known    Known
 }
 
 // New returns a reader, or every mistake in the options.
@@ -85,6 +86,13 @@ func (r *Reader) follow(ctx context.Context, position []byte, h Handler) error {
 	}
 	failpoint.At(failpoint.BinlogInspected)
 	from, err := srv.resume(&r.o, position)
+	if err == nil {
+		err = srv.agrees(&r.o, from, r.beside())
+	}
+	if err != nil {
+		return err
+	}
+	held, err := s.fetchPrepared(srv, from)
 	if err != nil {
 		return err
 	}
@@ -106,8 +114,20 @@ func (r *Reader) follow(ctx context.Context, position []byte, h Handler) error {
 	}
 	s.machine = newMachine(r.o, srv.vars.number("lower_case_table_names") != 0, from, h)
 	s.machine.over = func() bool { return ctx.Err() != nil }
+	s.machine.xa = held
 	defer s.machine.payload.close()
-	return s.pump(d)
+	err = s.pump(d)
+	if position == nil && s.machine.transactions == 0 {
+		err = r.o.startFault(err)
+	}
+	return err
+}
+
+// beside is what Resume was told.
+func (r *Reader) beside() Known {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.known
 }
 
 // session is one Run: the connection for questions, and what becomes of the

@@ -23,6 +23,7 @@ var commonFormats = map[string]func(*testing.T, *logSession){
 	"Hazard_A50_SeveralEventsAndTablesInAStatement":    hazardA50,
 	"Hazard_A71_TimestampIsUTCWhateverZoneWroteIt":     hazardA71,
 	"Hazard_A73_EnumKeepsItsTextOverChangesOfMembers":  hazardA73,
+	"Hazard_A75_BytesThatAreNoTextAreKept":             hazardA75Raw,
 	"Hazard_A75_CharsetsOfTablesAndColumnsMayChange":   hazardA75,
 	"Hazard_A83_AnUntouchedColumnOutlivesADDLUnharmed": hazardA83,
 }

@@ -2,7 +2,9 @@ package binlog
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,6 +131,9 @@ func FuzzRows(f *testing.F) {
 	for n := range partial {
 		f.Add(jsonTable(f, 3).body, false, byte(rowsPartial), partial[:n])
 	}
+	for _, set := range rawCharsets {
+		f.Add(rawMap(f, set), false, byte(rowsWriteV2), writeBody(4, []byte("\x00\x04ab\xff\xfe\x03A\xaeB\x02\x03"), []byte("\x00\x01a\x01A\x01\x01")))
+	}
 	three := threeColumns(f)
 	for _, body := range []string{"\x08", "\x07", "\x07\x00\x00\x00\x00\x00\x01\x00\x04\x07", "\x07\x00\x00\x00\x00\x00\x01\x00\x03\x00", "\x07\x00\x00\x00\x00\x00\x01\x00\x03\x07",
 		"\x08\x00\x00\x00\x00\x00\x01\x00\x03\x07\x00", "\x07\x00\x00\x00\x00\x00\x01\x00\x01\x00\x03\x07\x00"} {
@@ -157,6 +162,12 @@ func FuzzRows(f *testing.F) {
 				out, err := row.AppendJSON(text[:0], i)
 				if err == nil && row.State(i) == change.Absent || err == nil && !json.Valid(out) {
 					t.Fatalf("column %d, state %d: %q", i, row.State(i), out)
+				}
+				if errors.Is(err, change.ErrInvalidText) {
+					raw, err := row.(change.RawRow).AppendRaw(nil, i)
+					if _, notBase64 := base64.StdEncoding.DecodeString(strings.Trim(string(raw), `"`)); err != nil || notBase64 != nil {
+						t.Fatalf("the bytes of column %d: %.300q, %v", i, raw, err)
+					}
 				}
 				text = out
 				sameDocument(t, row, i, out, err)

@@ -1,9 +1,12 @@
 package binlog
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
 )
 
 // startKind says where a shard without a saved position begins.
@@ -66,6 +69,33 @@ func (s start) fits(mode PositionMode) error {
 	}
 	return nil
 }
+
+// startFault says of the error with which a reader ended before it read any
+// transaction that it was told to begin at a place in a file where nothing can.
+func (o *Options) startFault(err error) error {
+	from, _ := parseStart(o.Start, o.Flavor)
+	var stop *StopError
+	known := errors.As(err, &stop) && (stop.Hint == hintReport || stop.Err != nil)
+	if from.kind != startFile || from.pos <= firstEvent || !known && serverCode(err) != badBinlog {
+		return err
+	}
+	fault := &StopError{Start: true, File: from.file, Pos: from.pos, Reason: "start: " + o.Start + " is not the start of an event, or that event is damaged", Err: err,
+		Hint: fmt.Sprintf("SHOW BINLOG EVENTS IN '%s' LIMIT 100 lists the offsets of events as Pos: begin at that of a transaction's first event (Gtid), or at start: file:%s:%d", from.file, from.file, firstEvent)}
+	if stop != nil {
+		// Its place and hint are those of an event that is none.
+		fault.Err = errors.New(stop.Reason)
+		if stop.Err != nil {
+			fault.Err = fmt.Errorf("%s: %w", stop.Reason, stop.Err)
+		}
+	}
+	if stop != nil && stop.sequence {
+		fault.Reason, fault.Err = "start: "+o.Start+" is inside a transaction", nil
+	}
+	return fault
+}
+
+// badBinlog is the code of all that a server has against sending its binlog.
+const badBinlog = mysql.ER_MASTER_FATAL_ERROR_READING_BINLOG
 
 // cutLast cuts s around the last separator.
 func cutLast(s, sep string) (before, after string, found bool) {

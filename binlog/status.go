@@ -33,12 +33,25 @@ type Status struct {
 
 // Resume notes where the next Run begins, nil at the start. Until it has read
 // further Status shows that place, and not what an earlier Run had read and
-// perhaps nobody has kept.
-func (r *Reader) Resume(position []byte) {
+// perhaps nobody has kept. What is known of transactions beside the position is
+// held against the server then.
+func (r *Reader) Resume(position []byte, known Known) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.position = append([]byte(nil), position...)
 	r.status.File, r.status.Pos = "", 0
+	r.known = known
+}
+
+// Known is what is known of transactions beside a position.
+type Known struct {
+	// Published are those of which events stand in the stream behind the
+	// position, by GTID or file:pos. A server that lacks one is refused.
+	Published []string
+	// GivenUp are sets of GTIDs of MySQL that were published and then given up as
+	// lost, by Move.Foreign. A server that has them after all is refused, for
+	// their rows would come twice.
+	GivenUp []string
 }
 
 // Status returns a snapshot.

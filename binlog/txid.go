@@ -1,6 +1,11 @@
 package binlog
 
-import "unsafe"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unsafe"
+)
 
 // txID names the transaction at hand: by MySQL's GTID, by MariaDB's, or not at
 // all.
@@ -26,6 +31,28 @@ func (id txID) Append(dst []byte) []byte {
 		return id.domain.Append(dst)
 	}
 	return id.gtid.Append(dst)
+}
+
+// CanonicalID returns the id of one transaction as Transaction.ID has it: its
+// GTID, or file:offset of its start. It is an error where the text can be neither.
+func CanonicalID(flavor Flavor, text string) (string, error) {
+	text = strings.TrimSpace(text)
+	if name, offset, ok := cutLast(text, ":"); ok && validFileName(name) {
+		if pos, err := strconv.ParseUint(offset, 10, 64); err == nil {
+			return fmt.Sprintf("%s:%d", name, pos), nil
+		}
+	}
+	if flavor == MariaDB {
+		if g, err := ParseDomainGTID(text); err == nil {
+			return g.String(), nil
+		}
+		return "", fmt.Errorf("%q is not the id of a transaction: want domain-server-sequence, such as 0-101-7, or file:offset, such as binlog.000042:1234", abridge(text))
+	}
+	set, err := ParseGTIDSet(text)
+	if err != nil || len(set.lanes) != 1 || len(set.lanes[0].ivs) != 1 || set.lanes[0].ivs[0].first != set.lanes[0].ivs[0].last {
+		return "", fmt.Errorf("%q is not the id of a transaction: want uuid:number, or file:offset, such as binlog.000042:1234", abridge(text))
+	}
+	return set.String(), nil
 }
 
 // txNames makes the names of transactions, many of them out of one buffer: one

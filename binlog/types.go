@@ -78,7 +78,12 @@ type column struct {
 	// members are the JSON texts of an ENUM's members, or those of a SET's
 	// without the quotes.
 	members [][]byte
-	decimal decimalShape
+	// rawMembers are the bytes of the members, where some are not valid in the
+	// character set: of an ENUM those have no text in members, of a SET a bit in
+	// invalid.
+	rawMembers [][]byte
+	invalid    uint64
+	decimal    decimalShape
 }
 
 // metaSize returns how many bytes of type metadata a column type has.

@@ -1,20 +1,20 @@
 package binlog
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 	"math/bits"
 	"strconv"
 	"unicode/utf8"
 
+	"tailwater/change"
 	"tailwater/internal/jsontext"
 )
 
 var (
-	errUTF8        = errors.New("the bytes are not valid in the column's character set")
 	errMember      = errors.New("the value is no member of the column's ENUM or SET")
 	errLong        = errors.New("the value is longer than the column")
 	errGeometry    = errors.New("the geometry has no SRID: it is shorter than 4 bytes")
@@ -26,7 +26,7 @@ func appendText(_ *column, dst, cell []byte) ([]byte, error) {
 	dst = append(dst, '"')
 	dst, ok := appendEscaped(dst, cell)
 	if !ok {
-		return dst, errUTF8
+		return dst, change.ErrInvalidText
 	}
 	return append(dst, '"'), nil
 }
@@ -36,7 +36,7 @@ func appendDecoded(c *column, dst, cell []byte) ([]byte, error) {
 	dst = append(dst, '"')
 	dst, ok := c.decode(dst, cell)
 	if !ok {
-		return dst, errUTF8
+		return dst, change.ErrInvalidText
 	}
 	return append(dst, '"'), nil
 }
@@ -87,21 +87,26 @@ func (c *column) setMembers(raw [][]byte) {
 	if c.refused != nil {
 		return
 	}
-	for _, m := range raw {
+	for i, m := range raw {
 		plain, ok := string(m), true
 		if decode != nil {
 			plain, ok = decodeString(decode, m)
 		}
 		text, valid := appendEscaped(nil, []byte(plain))
 		if !ok || !valid {
-			c.refuse(fmt.Errorf("member %d: %w", len(c.Members)+1, errUTF8))
-			return
-		}
-		if c.isEnum() {
+			plain, text = base64.StdEncoding.EncodeToString(m), nil
+			c.RawMembers = append(c.RawMembers, i+1)
+			c.invalid |= 1 << i // of a SET: it has 64 members at most
+		} else if c.isEnum() {
 			text = append(append([]byte{'"'}, text...), '"')
 		}
 		c.Members = append(c.Members, plain)
 		c.members = append(c.members, text)
+	}
+	if c.RawMembers != nil {
+		for _, m := range raw { // they stand in the event, which the column outlives
+			c.rawMembers = append(c.rawMembers, bytes.Clone(m))
+		}
 	}
 }
 
@@ -115,7 +120,11 @@ func appendEnum(c *column, dst, cell []byte) ([]byte, error) {
 	if n > uint64(len(c.members)) {
 		return dst, errMember
 	}
-	return append(dst, c.members[n-1]...), nil
+	text := c.members[n-1]
+	if text == nil {
+		return dst, change.ErrInvalidText
+	}
+	return append(dst, text...), nil
 }
 
 // appendSet appends the members whose bits are set, with commas between.
@@ -123,6 +132,9 @@ func appendSet(c *column, dst, cell []byte) ([]byte, error) {
 	set := littleEndian(cell)
 	if len(c.members) < 64 && set>>len(c.members) != 0 {
 		return dst, errMember
+	}
+	if set&c.invalid != 0 {
+		return dst, change.ErrInvalidText
 	}
 	dst = append(dst, '"')
 	for first := true; set != 0; first = false {
@@ -133,6 +145,39 @@ func appendSet(c *column, dst, cell []byte) ([]byte, error) {
 		set &= set - 1
 	}
 	return append(dst, '"'), nil
+}
+
+// appendRaw appends the bytes of a text that append has refused as base64: those
+// of a cell, or of members as the server joins them.
+func (c *column) appendRaw(dst, cell []byte) []byte {
+	switch {
+	case c.isEnum():
+		cell = c.rawMembers[littleEndian(cell)-1]
+	case c.isSet():
+		var all []byte
+		for set := littleEndian(cell); set != 0; set &= set - 1 {
+			if all != nil {
+				all = append(all, charsetComma(c.Charset)...)
+			}
+			all = append(all, c.rawMembers[bits.TrailingZeros64(set)]...)
+		}
+		cell = all
+	}
+	dst = base64.StdEncoding.AppendEncode(append(dst, '"'), cell)
+	return append(dst, '"')
+}
+
+// charsetComma is a comma in a character set.
+func charsetComma(charset string) string {
+	switch charset {
+	case "ucs2", "utf16":
+		return "\x00,"
+	case "utf16le":
+		return ",\x00"
+	case "utf32":
+		return "\x00\x00\x00,"
+	}
+	return ","
 }
 
 // appendGeometry appends the four bytes of an SRID and the well-known binary

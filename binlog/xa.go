@@ -3,6 +3,8 @@ package binlog
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // A distributed transaction stands in two places of the binlog: its rows where
@@ -13,14 +15,20 @@ import (
 //	prepared  = GTID, QUERY XA START, { rows | savepoint }, QUERY XA END, XA_PREPARE
 //	outcome   = GTID, (QUERY XA COMMIT | QUERY XA ROLLBACK)
 //
-// Until the outcome is known the GTID of the rows is not in the position, so
-// that a reader which begins there is sent them again; that takes a position by
-// GTID. XA COMMIT .. ONE PHASE prepares and commits at once.
+// On MariaDB the GTID event says that it is XA START, or that an outcome
+// follows, and of which xid.
+//
+// Until the outcome is known a reader that begins at the position must come by
+// the rows again. By MySQL's GTIDs their own is not in the position, so that they
+// are sent once more. Everywhere else a position has no gaps, so it lists the
+// transaction (prepared.go). XA COMMIT .. ONE PHASE prepares and commits at once.
 
 // heldXA is a distributed transaction without an outcome.
 type heldXA struct {
-	xid    string
-	id     txID
+	xid string
+	id  txID
+	// listed is how the position names it, where that is how it comes again.
+	listed Prepared
 	events []heldEvent
 	bytes  int
 }
@@ -36,28 +44,37 @@ type xaTransactions struct {
 	// open is the one whose rows are being read, nil for none.
 	open *heldXA
 	held map[string]*heldXA
+	// outcome is the xid that MariaDB's GTID event says is committed or rolled
+	// back in the transaction at hand.
+	outcome string
 	// bytes is what all of them take, at most the bound of a payload.
 	bytes int
 }
 
 // The hints of stops at distributed transactions.
 const (
-	hintXAMode  = "use position: gtid, or end the use of distributed (XA) transactions on this server, and start behind them"
 	hintXABound = "commit or roll back the prepared transactions on the server (XA RECOVER lists them); the shard then goes on"
 )
 
-// startXA takes XA START, which is the BEGIN of a prepared transaction.
+// startXA takes XA START, which is the BEGIN of a prepared transaction. MariaDB
+// says it in the GTID event alone.
 func (m *machine) startXA(xid string) error {
 	if err := m.need(named); err != nil {
 		return err
 	}
-	if m.o.Flavor == MariaDB {
-		return m.stop(hintXA, "XA: a distributed transaction may be rolled back after its rows were logged")
-	}
 	m.phase = inGroup
-	m.xa.open = &heldXA{xid: xid, id: m.id}
+	m.xa.open = &heldXA{xid: xid, id: m.id, listed: Prepared{XID: xid, ID: strings.Clone(m.tx.ID), File: m.tx.File, Pos: m.tx.Pos}}
+	if m.position.Domains != nil {
+		if last, ok := m.position.Domains.Find(m.id.domain.Domain); ok {
+			m.xa.open.listed.After = last.String()
+		}
+	}
 	return nil
 }
+
+// listsXA reports whether a position names prepared transactions, because it
+// cannot leave a gap at them.
+func (m *machine) listsXA() bool { return m.o.Flavor == MariaDB || m.o.Position == ByFile }
 
 // hold keeps an event of the open distributed transaction. It reports false
 // when none is open.
@@ -97,19 +114,40 @@ func (m *machine) prepareXA(ev event) error {
 		}
 		return m.commit()
 	}
-	if m.o.Position == ByFile {
-		return m.stop(hintXAMode, "XA_PREPARE: the rows wait for their outcome, and a position by file cannot stay behind at them")
-	}
-	if m.xa.held == nil {
-		m.xa.held = map[string]*heldXA{}
-	}
 	if m.xa.held[x.xid] != nil {
 		return m.stop(hintReport, "XA_PREPARE of %s, which is prepared already", abridge(x.xid))
 	}
-	m.xa.held[x.xid] = x
-	// It joins the position with its outcome.
-	m.id = txID{}
+	if len(m.xa.held) >= mostPrepared {
+		return m.stop(hintXABound, "more than %d transactions are prepared", mostPrepared)
+	}
+	m.xa.keep(x)
+	if m.listsXA() {
+		m.position.Prepared = append(m.position.Prepared, x.listed)
+	} else {
+		// It joins the position with its outcome.
+		m.id = txID{}
+	}
 	return m.commit()
+}
+
+// keep holds x until its outcome.
+func (t *xaTransactions) keep(x *heldXA) {
+	if t.held == nil {
+		t.held = map[string]*heldXA{}
+	}
+	t.held[x.xid] = x
+}
+
+// outcomeOf returns the xid of an outcome: as MariaDB's GTID event says it, which
+// stands for its statement too.
+func (m *machine) outcomeOf(xid string) (string, error) {
+	if m.o.Flavor != MariaDB {
+		return xid, nil
+	}
+	if m.xa.outcome == "" {
+		return "", m.stop(hintReport, "an outcome of a distributed transaction behind a GTID that does not announce one")
+	}
+	return m.xa.outcome, nil
 }
 
 // commitXA takes XA COMMIT: the rows are handed over now.
@@ -117,14 +155,22 @@ func (m *machine) commitXA(xid string) error {
 	if err := m.need(named); err != nil {
 		return err
 	}
+	xid, err := m.outcomeOf(xid)
+	if err != nil {
+		return err
+	}
 	x := m.xa.held[xid]
 	if x == nil {
 		if m.accepted[m.tx.ID] {
+			m.passOver("XA COMMIT of rows that were not read")
 			return m.commit()
 		}
 		return m.stop(m.behind(), "XA COMMIT of a transaction that was prepared before the place where the reader began: its rows were not read")
 	}
 	m.phase = inGroup
+	if x.listed.Lost {
+		m.passOver("XA COMMIT of the rows of " + x.listed.ID + ", which were given up")
+	}
 	if err := m.replay(x); err != nil {
 		return err
 	}
@@ -135,6 +181,10 @@ func (m *machine) commitXA(xid string) error {
 // rollbackXA takes XA ROLLBACK: the rows never happened.
 func (m *machine) rollbackXA(xid string) error {
 	if err := m.need(named); err != nil {
+		return err
+	}
+	xid, err := m.outcomeOf(xid)
+	if err != nil {
 		return err
 	}
 	if x := m.xa.held[xid]; x != nil {
@@ -166,7 +216,10 @@ func (m *machine) replay(x *heldXA) error {
 func (m *machine) forgetXA(x *heldXA) {
 	delete(m.xa.held, x.xid)
 	m.xa.bytes -= x.bytes
-	m.position.add(x.id)
+	m.position.Prepared = slices.DeleteFunc(m.position.Prepared, func(p Prepared) bool { return p.XID == x.xid })
+	if !m.listsXA() {
+		m.position.add(x.id)
+	}
 }
 
 // rowsBefore counts what a savepoint stands behind: row changes, or in a

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 )
 
 // Type is the logical type of a column: what its JSON text looks like and how
@@ -51,6 +52,9 @@ type Column struct {
 	Charset string `json:"charset,omitempty"`
 	// Members are the members of an ENUM or SET, in order.
 	Members []string `json:"members,omitempty"`
+	// RawMembers are the numbers, from 1, of the members whose bytes are not
+	// valid in the column's character set: in Members they are base64.
+	RawMembers []int `json:"raw_members,omitempty"`
 	// Native is the server's name of the type of a text or binary column: char,
 	// varchar, tinytext, text, … or binary, varbinary, tinyblob, blob, …. It is
 	// not part of a schema: columns that were stored and read have none.
@@ -141,8 +145,23 @@ type Row interface {
 	State(col int) CellState
 	// AppendJSON appends the JSON text of column col to dst. A NULL is null; a
 	// JSON column is the document itself, not quoted. It fails when the column
-	// is absent or its bytes cannot be understood.
+	// is absent or its bytes cannot be understood: with ErrInvalidText, and
+	// nothing appended, when that is all that is wrong with a text.
 	AppendJSON(dst []byte, col int) ([]byte, error)
+}
+
+// ErrInvalidText means that the bytes of a text, of an ENUM's member or of a
+// SET's are not valid in the column's character set. Nothing stands for them
+// but themselves: who does not ask for them, as a RawRow gives them, fails.
+var ErrInvalidText = errors.New("the bytes are not valid in the column's character set")
+
+// RawRow is a Row that gives what AppendJSON refuses with ErrInvalidText.
+type RawRow interface {
+	Row
+	// AppendRaw appends the bytes of column col, as the server stored them, as a
+	// JSON string of their base64. The column is one that AppendJSON has just
+	// refused with ErrInvalidText.
+	AppendRaw(dst []byte, col int) ([]byte, error)
 }
 
 // DocumentRow is a Row that renders the JSON text of a document as a JSON

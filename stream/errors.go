@@ -16,6 +16,9 @@ var (
 	// with ErrSessionEnded where a session was open. The loser must stop, for
 	// two readers of one shard is a mistake of whoever started them.
 	ErrFenced = errors.New("another session has claimed the shard")
+	// ErrUnavailable says that the log cannot answer at the moment, such as while
+	// a partition has no leader. It is over by itself: ask again.
+	ErrUnavailable = errors.New("the log is not available")
 	// ErrOffsetOutOfRange says that a consumer was assigned an offset that the
 	// partition does not have: its records were removed, or the log was lost.
 	ErrOffsetOutOfRange = errors.New("the offset is out of range")

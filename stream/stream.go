@@ -139,6 +139,9 @@ type ShardOptions struct {
 	// Topics are all topics the shard may write to. Each is fenced. A session
 	// without any stores positions only.
 	Topics []string
+	// Takeover says that another process may have had the shard since this one
+	// did, and is to be replaced. Without it such a claim is ErrFenced once.
+	Takeover bool
 }
 
 // TopicSpec describes a wanted topic.

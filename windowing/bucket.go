@@ -52,7 +52,7 @@ func (r *Router) Route(rec *stream.Record) uint64 {
 		return 0
 	}
 	e := &r.members
-	if err := e.picker.Pick(rec.Value, e.raw); err != nil {
+	if err := e.pick(rec.Value); err != nil {
 		return everyBucket
 	}
 	op, err := e.op()
@@ -70,9 +70,9 @@ func (r *Router) Route(rec *stream.Record) uint64 {
 		return everyBucket
 	}
 	if e.raw[e.old] != nil {
-		e.raw, e.before = e.before, e.raw
+		e.swap()
 		bits |= r.bit()
-		e.raw, e.before = e.before, e.raw
+		e.swap()
 	}
 	return bits
 }

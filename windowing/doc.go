@@ -26,6 +26,9 @@
 //     delete). A change of a row's key is two events, a delete and a create,
 //     and counts twice. Rows read by a snapshot (_op r) are no changes and are
 //     not counted.
+//   - A value that _raw names, bytes that are no text in their character set, is
+//     a group of its own, {"_raw":"base64"}. It has no place among the texts of
+//     min and max: a metric stops at it.
 //   - rows: inserts counts the events with _op c only: rows that entered the
 //     view. A row that comes to meet the view's condition enters it, and so does
 //     one whose key changes, under the new key.

@@ -45,6 +45,7 @@ func (e *RecordError) Unwrap() error { return e.Err }
 // Errors of a RecordError.
 var (
 	errBigTime = errors.New("watermark lies beyond the year 2255")
+	errNoText  = fmt.Errorf("%w, and have no place in the order of texts; take another column, or a condition that leaves the row out", change.ErrInvalidText)
 	errGroup   = fmt.Errorf("group is longer than %d bytes; group by a shorter column", MaxGroupBytes)
 )
 
@@ -248,7 +249,7 @@ type image struct {
 // value that cannot be read leaves nothing of its event behind.
 func (f *Fold) event(p *partition, r *stream.Record) error {
 	e := &f.members
-	if err := e.picker.Pick(r.Value, e.raw); err != nil {
+	if err := e.pick(r.Value); err != nil {
 		return err
 	}
 	op, err := e.op()
@@ -293,9 +294,9 @@ func (f *Fold) update(p *partition, micros int64) error {
 	if err != nil || !differs {
 		return err
 	}
-	e.raw, e.before = e.before, e.raw
+	e.swap()
 	err = f.read(p, &f.out, micros, -1)
-	e.raw, e.before = e.before, e.raw
+	e.swap()
 	if err != nil {
 		return err
 	}
@@ -335,6 +336,9 @@ func (f *Fold) read(p *partition, m *image, committed, sign int64) error {
 	var err error
 	if m.group, err = f.group(); err != nil {
 		return err
+	}
+	if e.agg >= 0 && e.isRaw(e.agg) {
+		return fmt.Errorf("column %s: %w", f.m.aggregate.Column(), errNoText)
 	}
 	m.Cell = Cell{Images: 1}
 	if err := f.m.aggregate.Fold(&m.Cell, e.value(), int(sign)); err != nil {

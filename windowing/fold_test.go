@@ -89,6 +89,10 @@ func TestHazard_B26_LateIsDecidedByThePartitionsOwnWatermarkBeforeTheRecord(t *t
 	f := started(m)
 	var at int64
 	a, b := &writer{shard: "00", offset: &at}, &writer{shard: "01", offset: &at}
+	for i, shard := range []string{"00", "01"} { // the other partition is far ahead, which says nothing of this one
+		offset := int64(i)
+		add(t, f, (&writer{shard: shard, partition: 1, offset: &offset}).heartbeat(300))
+	}
 	add(t, f,
 		a.heartbeat(200),
 		a.event("c", 101, `"city":"x","amount":1`), // shard 01 was not heard: in time

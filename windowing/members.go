@@ -3,6 +3,7 @@ package windowing
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"tailwater/change"
 	"tailwater/stream/codec"
@@ -26,11 +27,19 @@ type members struct {
 	groups  []int
 	byCol   []int // member of each view column, -1 for none
 	columns []change.Column
+	names   []string
+
+	// marked says of each member whether it is bytes in place of a text, as _raw
+	// tells; it is empty for an event without any. rawAt is the place of _raw, or
+	// -1 where no column is read.
+	marked []bool
+	rawAt  int
 
 	// For rows that are taken back: replaced picks members of _old, was are
 	// what it picked, and before is the row as it was.
 	replaced    *codec.Picker
 	was, before [][]byte
+	markedThen  []bool
 }
 
 var _ change.Row = (*members)(nil)
@@ -54,7 +63,7 @@ func newMembers(m *Metric) members {
 		}
 		return i
 	}
-	e := members{agg: -1, time: -1, old: -1, columns: m.columns, byCol: make([]int, len(m.columns))}
+	e := members{agg: -1, time: -1, old: -1, rawAt: -1, columns: m.columns, byCol: make([]int, len(m.columns))}
 	if c := m.aggregate.Column(); c != "" {
 		e.agg = pick(c)
 	}
@@ -72,15 +81,50 @@ func newMembers(m *Metric) members {
 	if m.Time != CommitTime {
 		e.time = pick(m.Time)
 	}
+	if len(names) > memberFirst {
+		e.rawAt = pick(codec.RawName)
+	}
 	if m.Rows == Latest {
 		e.before, e.was = make([][]byte, len(names)+1), make([][]byte, len(names)+1)
 		e.old = len(names)
 		names = append(names, "_old")
-		e.replaced = codec.NewPicker(names)
+		e.replaced = codec.NewEventPicker(names)
 	}
-	e.picker = codec.NewPicker(names)
-	e.raw = make([][]byte, len(names))
+	e.picker = codec.NewEventPicker(names)
+	e.raw, e.names = make([][]byte, len(names)), names
 	return e
+}
+
+// pick reads an event.
+func (e *members) pick(value []byte) error {
+	if err := e.picker.Pick(value, e.raw); err != nil {
+		return err
+	}
+	e.marked = e.marked[:0]
+	if e.rawAt < 0 || e.raw[e.rawAt] == nil {
+		return nil
+	}
+	var err error
+	e.marked, err = e.mark(e.marked, e.raw[e.rawAt])
+	return err
+}
+
+// mark says of each member whether an array of names has its name.
+func (e *members) mark(dst []bool, raw []byte) ([]bool, error) {
+	names, err := codec.RawNames(raw)
+	for _, name := range e.names {
+		dst = append(dst, slices.Contains(names, name))
+	}
+	return dst, err
+}
+
+// isRaw reports whether a member is bytes in place of a text.
+func (e *members) isRaw(member int) bool { return len(e.marked) > 0 && e.marked[member] }
+
+// swap exchanges the row as it is for the one before it.
+func (e *members) swap() {
+	e.raw, e.before = e.before, e.raw
+	e.marked, e.markedThen = e.markedThen, e.marked
 }
 
 func (e *members) op() (change.Op, error) {
@@ -122,11 +166,23 @@ func (e *members) replace() (bool, error) {
 	differs := false
 	copy(e.before, e.raw)
 	for i := memberFirst; i < len(e.was); i++ {
-		if e.was[i] != nil {
+		if e.was[i] != nil && i != e.rawAt {
 			e.before[i], differs = e.was[i], true
 		}
 	}
-	return differs, nil
+	e.markedThen = e.markedThen[:0]
+	if e.rawAt < 0 || e.was[e.rawAt] == nil && len(e.marked) == 0 {
+		return differs, nil
+	}
+	// What _old has is as its own _raw says, and the rest as that of the event.
+	var err error
+	e.markedThen, err = e.mark(e.markedThen, e.was[e.rawAt])
+	for i := range e.was {
+		if e.was[i] == nil {
+			e.markedThen[i] = e.isRaw(i)
+		}
+	}
+	return differs, err
 }
 
 // moment is the time of the row in seconds, when a column gives it.
@@ -151,12 +207,17 @@ func orNull(raw []byte) []byte {
 	return raw
 }
 
-// appendGroup appends the JSON array of the group's raw values.
+// appendGroup appends the JSON array of the group's raw values. Bytes in place of
+// a text are an object, which is the value of no text.
 func (e *members) appendGroup(dst []byte) []byte {
 	dst = append(dst, '[')
 	for i, g := range e.groups {
 		if i > 0 {
 			dst = append(dst, ',')
+		}
+		if e.isRaw(g) {
+			dst = append(append(append(dst, `{"_raw":`...), e.raw[g]...), '}')
+			continue
 		}
 		dst = append(dst, orNull(e.raw[g])...)
 	}
@@ -182,6 +243,9 @@ func (e *members) State(col int) change.CellState {
 // AppendJSON appends the value of a view column: a number without the quotes
 // that a view may give it, a JSON column as the document that its text holds.
 func (e *members) AppendJSON(dst []byte, col int) ([]byte, error) {
+	if col >= 0 && col < len(e.byCol) && e.byCol[col] >= 0 && e.isRaw(e.byCol[col]) {
+		return dst, change.ErrInvalidText
+	}
 	raw := e.cellOf(col)
 	if len(raw) < 2 || raw[0] != '"' {
 		return append(dst, raw...), nil

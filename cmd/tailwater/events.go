@@ -8,7 +8,9 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -62,7 +64,7 @@ is lost, or --for is over before --until; 130 or 143 by a second signal.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	o.server.register(f)
-	f.StringArrayVar(&o.Tables, "table", nil, "database.table to print, * and ? stand for any text; may be repeated (default every table)")
+	f.StringArrayVar(&o.Tables, "table", nil, "database.table to print, * and ? stand for any text, a name with a dot in backquotes; may be repeated (default every table but those of online schema changes)")
 	f.StringArrayVar(&o.Exclude, "exclude", nil, "database.table to leave out; may be repeated")
 	f.StringArrayVar(&o.Drop, "drop", nil, "database.table.column to leave out; may be repeated")
 	f.BoolVar(&o.SkipBroken, "skip-broken", false, "go on without the tables that cannot be printed")
@@ -79,6 +81,9 @@ is lost, or --for is over before --until; 130 or 143 by a second signal.`,
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return printEvents(cmd, o) }
 	return cmd
 }
+
+// eventsMemory is the soft limit of the heap beyond the largest transaction.
+const eventsMemory = 64 << 20
 
 // printEvents runs the verb.
 func printEvents(cmd *cobra.Command, o eventsOptions) error {
@@ -97,6 +102,9 @@ func printEvents(cmd *cobra.Command, o eventsOptions) error {
 	if !o.quiet {
 		o.Note = note
 	}
+	// What the verb holds is a transaction, and a row in the making; garbage is
+	// collected sooner where that is much.
+	debug.SetMemoryLimit(int64(o.maxTransaction) + eventsMemory)
 	// A reader of the output that goes away ends the verb in order.
 	signal.Ignore(syscall.SIGPIPE)
 	o.Out = cmd.OutOrStdout()
@@ -114,6 +122,9 @@ func printEvents(cmd *cobra.Command, o eventsOptions) error {
 	cancel()
 	if wasClosed := closed(); !o.quiet && !r.Closed && !wasClosed && r.Next != "" {
 		note(farewell(&r))
+		if len(r.Unaccepted) > 0 {
+			note("nothing was passed over because of --accept " + strings.Join(r.Unaccepted, ", ") + ": what was read has no such transaction, or nothing in it that ends a run")
+		}
 	}
 	return eventsFailed(err)
 }

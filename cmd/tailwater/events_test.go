@@ -181,6 +181,8 @@ views: { t: { from: t } }
 		{"--source " + url + " --start earliest --until now -q --envelope debezium", exitOK, `{"before":null,"after":{"id":`},
 		{"--source " + url + " --start earliest --until now -q --envelope maxwell", exitOK, `"type":"insert"`},
 		{"--source " + url + " --start earliest --until now -q --envelope canal", exitOK, `{"data":[{"id":"`},
+		{"--source " + url + " --accept nonsense", exitUsage, `--accept: "nonsense" is not the id of a transaction`},
+		{"--source " + url + " --start earliest --until now --accept binlog.000009:4", exitOK, "nothing was passed over because of --accept binlog.000009:4"},
 		{"--source " + url + " --start soon", exitUsage, "earliest"},
 		{"--source " + url + " --max-transaction 10", exitUsage, "unit"},
 		{"--source " + url + " --until-gtid 3e11fa47-71ca-11e1-9e33-c80aa9429562:1 --for 200ms", exitEnvironment, "has not come"},

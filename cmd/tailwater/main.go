@@ -83,6 +83,6 @@ func newRootCommand() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newDemoCommand(), newRunCommand(), newEventsCommand(), newStatusCommand(), newVerifyCommand(), newLintCommand(), newConfigCommand(), newVersionCommand())
+	root.AddCommand(newDemoCommand(), newRunCommand(), newEventsCommand(), newStatusCommand(), newShardCommand(), newVerifyCommand(), newLintCommand(), newConfigCommand(), newVersionCommand())
 	return root
 }

@@ -30,6 +30,8 @@ func TestRoot_ExitCodeTellsUsageFromSuccess(t *testing.T) {
 	}{
 		{"", exitOK, "Available Commands"},
 		{"help run", exitOK, "Exit codes"},
+		{"help shard reset", exitOK, "Exit codes"},
+		{"__complete shard reset 03 --to o", exitOK, "oldest"},
 		{"version", exitOK, "tailwater devel"},
 		{"fly", exitUsage, `unknown command "fly"`},
 		{"version extra", exitUsage, "tailwater help"},

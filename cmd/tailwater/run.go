@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -32,8 +33,14 @@ func newRunCommand() *cobra.Command {
 		Short: "Run the pipeline of a configuration (default tailwater.yaml)",
 		Long: `Run the pipeline of a configuration: every role in one process, or with --role
 the named ones. Processes of different roles share one configuration and need a
-stream that all of them reach (stream.type kafka); any number may have the roles
-windows and lake, and share the partitions, but one alone may read the shards.
+stream that all of them reach (stream.type kafka). Any number may have one role:
+readers share the shards, windows and lake the partitions, and whoever dies is
+replaced by the others within seconds.
+
+SIGHUP reads the file again: shards that a source has besides are begun, those
+that are gone are drained and stopped. Anything else that is changed needs a
+restart; then, and where the file has mistakes, nothing is changed and the log
+says why.
 
 SIGTERM and SIGINT drain: the readers stop, the sinks take what the stream
 holds, and the process ends with 0. A second signal stops at once. Whatever
@@ -79,9 +86,15 @@ func run(ctx context.Context, stderr io.Writer, o runOptions) error {
 	if cfg == nil {
 		return failShown(exitUsage, fmt.Errorf("%s has errors", o.path))
 	}
+	// One that comes before the pipeline runs must not end the process.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	r := cfg.Resolved()
 	logger := newLogger(stderr, r.Log.Level, r.Log.Format)
-	p, err := pipeline.Open(ctx, pipeline.Options{Config: r, Version: version, Roles: roles, Logger: logger, AcceptStreamLoss: o.acceptLoss})
+	p, err := pipeline.Open(ctx, pipeline.Options{
+		Config: r, Version: version, Roles: roles, Logger: logger, AcceptStreamLoss: o.acceptLoss, Load: func() (*config.Resolved, error) { return reload(o.path) },
+	})
 	if err != nil {
 		return failWith(environmentCode(err), err)
 	}
@@ -96,6 +109,9 @@ func run(ctx context.Context, stderr io.Writer, o runOptions) error {
 		fmt.Fprintln(stderr, "tailwater:", errForced)
 		os.Exit(forced())
 	})
+	var side sync.WaitGroup
+	side.Go(func() { reloads(stop, hangups, p, logger) })
+	defer side.Wait()
 	if err := p.Run(stop, hard, o.grace); err != nil {
 		if code := forced(); code != 0 {
 			return failWith(code, errForced)
@@ -103,6 +119,29 @@ func run(ctx context.Context, stderr io.Writer, o runOptions) error {
 		return failWith(exitFailure, err)
 	}
 	return nil
+}
+
+// reload reads the file of a process that runs.
+func reload(path string) (*config.Resolved, error) {
+	cfg, findings := config.Load(path, os.LookupEnv)
+	if cfg == nil {
+		return nil, fmt.Errorf("%s has errors:\n%s", path, findings)
+	}
+	return cfg.Resolved(), nil
+}
+
+// reloads reads the configuration again at each SIGHUP, until ctx ends.
+func reloads(ctx context.Context, hangups <-chan os.Signal, p *pipeline.Pipeline, logger *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			if err := p.Reload(ctx); err != nil {
+				logger.Error("the configuration is not taken, and nothing was changed", "error", err)
+			}
+		}
+	}
 }
 
 // environmentCode tells what was refused around the program from what failed.

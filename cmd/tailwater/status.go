@@ -111,10 +111,10 @@ func showStatus(w io.Writer, s *status.Snapshot, asJSON bool) error {
 	fmt.Fprintf(w, "lag: %.0f ms to the stream, %.0f ms to Redis (p99); memory %d MiB\n\n",
 		s.Process.StreamLag.P99, s.Process.DeliveryLag.P99, s.Process.RSSBytes>>20)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SHARD\tSTATE\tLAG\tROWS\tEVENTS\tPOSITION\tSAVED")
+	fmt.Fprintln(t, "SHARD\tSTATE\tLAG\tROWS\tEVENTS\tPOSITION\tSAVED\tKEPT FOR")
 	for i := range s.Shards {
 		sh := &s.Shards[i]
-		fmt.Fprintf(t, "%s/%s\t%s\t%.1fs\t%d\t%d\t%s\t%s\n", sh.Source, sh.Shard, sh.State, sh.LagSeconds, sh.Rows, sh.Events, place(sh), ago(s.Time, sh.LastSaved))
+		fmt.Fprintf(t, "%s/%s\t%s\t%.1fs\t%d\t%d\t%s\t%s\t%s\n", sh.Source, sh.Shard, stateOf(sh), sh.LagSeconds, sh.Rows, sh.Events, place(sh), ago(s.Time, sh.LastSaved), kept(sh.Headroom))
 	}
 	if len(s.Captures) > 0 {
 		fmt.Fprintln(t, "\nCAPTURED TABLE\tTOPIC\tPARTITIONS\tEVENTS\t")
@@ -142,6 +142,17 @@ func showStatus(w io.Writer, s *status.Snapshot, asJSON bool) error {
 	return showErrors(w, s)
 }
 
+// stateOf is a shard's state, and which process has it when that is another one.
+func stateOf(s *status.Shard) string {
+	switch {
+	case s.State != status.Elsewhere:
+		return string(s.State)
+	case s.Owner == "":
+		return "owned elsewhere"
+	}
+	return "owned elsewhere by " + s.Owner
+}
+
 // showErrors prints each error below the tables, where it has room.
 func showErrors(w io.Writer, s *status.Snapshot) error {
 	var lines []string
@@ -154,8 +165,8 @@ func showErrors(w io.Writer, s *status.Snapshot) error {
 		}
 	}
 	for i := range s.Captures {
-		for _, m := range s.Captures[i].Marks {
-			lines = append(lines, markLine(&m))
+		for _, m := range s.Captures[i].Notices {
+			lines = append(lines, noticeLine(&m))
 		}
 	}
 	for _, m := range s.Metrics {
@@ -186,15 +197,23 @@ func showErrors(w io.Writer, s *status.Snapshot) error {
 		}
 		lines = append(lines, fmt.Sprintf("stream: topic %s, partition %d: records from offset %d on wait behind %s", h.Topic, h.Partition, h.Stable, who))
 	}
-	if len(lines) == 0 {
+	var noted []string
+	for i := range s.Shards {
+		noted = append(noted, headroomLines(&s.Shards[i])...)
+		noted = append(noted, resetLines(&s.Shards[i])...)
+	}
+	for i := range lines {
+		lines[i] = "✗ " + lines[i]
+	}
+	if lines = append(lines, noted...); len(lines) == 0 {
 		return nil
 	}
-	_, err := fmt.Fprintf(w, "\n✗ %s\n", strings.Join(lines, "\n✗ "))
+	_, err := fmt.Fprintf(w, "\n%s\n", strings.Join(lines, "\n"))
 	return err
 }
 
-// markLine says what befell a captured table, and the way out.
-func markLine(m *status.TableMark) string {
+// noticeLine says what befell a captured table, and the way out.
+func noticeLine(m *status.TableNotice) string {
 	table := "table " + m.Schema + "." + m.Table
 	if m.Table == "" {
 		table = "schema " + m.Schema

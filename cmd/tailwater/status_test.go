@@ -27,13 +27,15 @@ func shopStatus(v status.Verdict) *fixedStatus {
 		Shards: []status.Shard{
 			{Source: "orders", Shard: "00", State: status.Streaming, LagSeconds: 0.25, Rows: 1200, Events: 1300,
 				File: "binlog.000007", Pos: 4711, LastSaved: now.Add(-700 * time.Millisecond)},
-			{Source: "orders", Shard: "01", State: status.Stopped, Rows: 7, Error: "TRUNCATE of shop_01.orders_1: its rows are gone"},
+			{Source: "orders", Shard: "01", State: status.Stopped, Rows: 7, Error: "TRUNCATE of shop_01.orders_1: its rows are gone",
+				Headroom: &status.Headroom{Behind: 1 << 20, Retention: 86400, Left: 1200, Low: true, Method: "by its age"},
+				Resets:   []status.Reset{{At: now, Target: "gtid:u:1-7", Passed: "u:7", Transactions: 1}}},
 		},
 		Views: []status.View{
 			{View: "orders", Topic: "tw.shop.orders", Partitions: 12, Events: 1300},
 			{View: "crm.notes", Topic: "tw.shop.crm.notes", Partitions: 1, Events: 9, Captured: true},
 		},
-		Captures: []status.Capture{{Source: "orders", Tables: 1, Stopped: 1, Skipped: 5, Marks: []status.TableMark{
+		Captures: []status.Capture{{Source: "orders", Tables: 1, Stopped: 1, Skipped: 5, Notices: []status.TableNotice{
 			{Shard: "00", Schema: "crm", Table: "bad", State: "stopped", Since: "u:17", Reason: "the column name _v", Skipped: 5},
 			{Shard: "00", Schema: "old", State: "noted", Since: "u:18", Reason: "DROP DATABASE old"},
 		}}},
@@ -46,6 +48,17 @@ func shopStatus(v status.Verdict) *fixedStatus {
 			{Topic: "tw.shop.orders", Partition: 3, Stable: 5, End: 9, Shard: "01"}, {Topic: "tw.shop.orders", Partition: 4, Stable: 5, End: 6},
 		}},
 		Process: status.Process{RSSBytes: 200 << 20, StreamLag: status.Quantiles{P99: 12}, DeliveryLag: status.Quantiles{P99: 340}},
+	}
+}
+
+func TestStateOf_NamesWhoHasAShardThatIsElsewhere(t *testing.T) {
+	for want, s := range map[string]status.Shard{
+		"streaming": {State: status.Streaming}, "waiting": {State: status.Waiting},
+		"owned elsewhere": {State: status.Elsewhere}, "owned elsewhere by db1:7": {State: status.Elsewhere, Owner: "db1:7"},
+	} {
+		if got := stateOf(&s); got != want {
+			t.Errorf("stateOf(%s of %q) = %q, want %q", s.State, s.Owner, got, want)
+		}
 	}
 }
 
@@ -73,9 +86,9 @@ func statusServer(t *testing.T, s status.Source) (url string) {
 const shopTable = `✗ shop: failed, version 1.2.3, pid 42, up 1h30m0s
 lag: 12 ms to the stream, 340 ms to Redis (p99); memory 200 MiB
 
-SHARD      STATE      LAG   ROWS  EVENTS  POSITION            SAVED
-orders/00  streaming  0.2s  1200  1300    binlog.000007:4711  700ms ago
-orders/01  stopped    0.0s  7     0       -                   never
+SHARD      STATE      LAG   ROWS  EVENTS  POSITION            SAVED      KEPT FOR
+orders/00  streaming  0.2s  1200  1300    binlog.000007:4711  700ms ago  -
+orders/01  stopped    0.0s  7     0       -                   never      20m0s
 
 CAPTURED TABLE  TOPIC              PARTITIONS  EVENTS
 crm.notes       tw.shop.crm.notes  1           9
@@ -95,6 +108,8 @@ orders      default  1300  4      3.0  5s ago
 ✗ stream: the disk is full
 ✗ stream: topic tw.shop.orders, partition 3: records from offset 5 on wait behind an open transaction of shard 01
 ✗ stream: topic tw.shop.orders, partition 4: records from offset 5 on wait behind an open transaction
+✗ shard 01: binlogs that are still to be read may be purged in 20m0s (1.0 MiB of a retention of 24h0m0s, by its age): mend what holds the shard back, or raise binlog_expire_logs_seconds on the server
+⚠ shard 01: its position was moved at 2026-11-20T10:10:10Z to gtid:u:1-7, passed over 1 transaction: u:7
 `
 
 func TestStatus_PrintsTablesAndEveryErrorBelowThem(t *testing.T) {

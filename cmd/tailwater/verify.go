@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/signal"
 	"runtime/debug"
 	"strings"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tailwater/internal/config"
 	"tailwater/internal/verify"
 )
 
@@ -87,14 +85,11 @@ func progressText(p verify.Progress) string {
 // runVerify loads the configuration, compares, and prints.
 func runVerify(cmd *cobra.Command, path string, o verify.Options, asJSON bool) error {
 	stderr := cmd.ErrOrStderr()
-	cfg, found := config.Load(path, os.LookupEnv)
-	if cfg == nil {
-		if err := found.Render(stderr, config.WantColor(stderr, os.LookupEnv)); err != nil {
-			return failWith(exitFailure, err)
-		}
-		return failShown(exitUsage, fmt.Errorf("%s has errors", path))
+	cfg, err := loadConfig(stderr, []string{path})
+	if err != nil {
+		return err
 	}
-	o.Config = cfg.Resolved()
+	o.Config = cfg
 	debug.SetMemoryLimit(verifyMemory)
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()

@@ -17,10 +17,19 @@ use_mysql() {
 	[ -n "$mysql_version" ] || missing "a working mysqld" "remove $mysql_tree and run $here/mysql-tree"
 }
 
+# initialise DATA INIT_SQL [option...]: makes a data directory.
+initialise() {
+	local data=$1 init=$2
+	shift 2
+	with_progress "initialising a data directory of MySQL $mysql_version" \
+		"${mysqld[@]}" --initialize-insecure --datadir="$data" --init-file="$init" \
+		--secure-file-priv=NULL --innodb-redo-log-capacity=16M "$@"
+}
+
 # use_template: initialises the data directory that every server starts as a
-# copy of, once per version and content, and sets `template`.
+# copy of, once per version and content, and sets `template`, and `init` to the
+# SQL that made its users.
 use_template() {
-	local init
 	init=$(
 		# root@localhost has no password and comes in by the socket only. The
 		# others use TCP and caching_sha2_password.
@@ -41,9 +50,7 @@ make_template() {
 	rm -rf "$cache"/mysql-template*
 	tmp=$(mktemp -d "$cache/mysql-template.tmp.XXXXXX") || die "make a folder in $cache"
 	printf '%s\n' "$init" >"$tmp/init.sql"
-	with_progress "initialising a data directory of MySQL $mysql_version" \
-		"${mysqld[@]}" --initialize-insecure --datadir="$tmp/data" --init-file="$tmp/init.sql" \
-		--secure-file-priv=NULL --innodb-redo-log-capacity=16M || { rm -rf "$tmp"; die "initialise MySQL's data directory"; }
+	initialise "$tmp/data" "$tmp/init.sql" || { rm -rf "$tmp"; die "initialise MySQL's data directory"; }
 	# A server_uuid belongs to one server; each copy makes its own.
 	rm -f "$tmp/data/auto.cnf"
 	mv "$tmp/data" "$template" || die "move the data directory to $template"

@@ -22,7 +22,7 @@ var layers = [][]string{
 
 // side are the folders that stand beside the levels: they serve tests and
 // measurements, may import anything, and only tests and each other import them.
-var side = []string{"internal/testenv", "internal/budget", "internal/e2e", "internal/campaign", "benchmarks"}
+var side = []string{"internal/testenv", "internal/budget", "internal/e2e", "internal/campaign", "internal/mutants", "benchmarks"}
 
 // apart are folders beside the levels that import no package of this module, for
 // they hold against the product what it cannot be asked.

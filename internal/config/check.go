@@ -11,7 +11,7 @@ import (
 // Values that are not known are left out of every comparison.
 func (l *loader) check(c *Config) {
 	r := &Resolved{
-		Name: c.Name, HTTP: c.HTTP, Log: c.Telemetry.Log, Limits: c.Limits,
+		Name: c.Name, HTTP: c.HTTP, Log: c.Telemetry.Log, Limits: c.Limits, file: c,
 	}
 	if c.State.Dir != "" {
 		r.StateDir = l.doc.abs(c.State.Dir)

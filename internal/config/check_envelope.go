@@ -15,6 +15,9 @@ func (l *loader) envelope(c *Config, at string, v *View) envelope.Kind {
 		kind = envelope.Kind(c.Stream.Envelope)
 	}
 	if kind.IsFlat() {
+		if path := at + ".table_events"; l.has(path) {
+			l.at(path, "no-effect", "table_events has no effect: flat events always tell of tables").Suggestion = "remove it, or give the view another envelope"
+		}
 		return kind
 	}
 	for _, key := range []string{"metadata", "quote_big"} {

@@ -85,7 +85,7 @@ func (l *loader) checkViews(c *Config) []view.Definition {
 		t := c.Tables[v.From]
 		def := view.Definition{
 			Name: name, Source: t.From.Source, Database: t.From.Schema, Table: t.From.Table,
-			Where: string(v.Where), QuoteBig: v.QuoteBig, Envelope: l.envelope(c, at, v),
+			Where: string(v.Where), QuoteBig: v.QuoteBig, TableEvents: v.TableEvents, Envelope: l.envelope(c, at, v),
 			Metadata: view.Metadata{NoDB: !v.Metadata.DB, NoTable: !v.Metadata.Table, NoGTID: !v.Metadata.GTID, NoSchema: !v.Metadata.Schema, NoOld: !v.Metadata.Old},
 		}
 		if s := c.Sources[t.From.Source]; s != nil {

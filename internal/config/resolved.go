@@ -22,6 +22,9 @@ type Resolved struct {
 	HTTP    HTTP
 	Log     Log
 	Limits  Limits
+
+	// file is what it is the meaning of.
+	file *Config
 }
 
 // ResolvedStream is the stream section.

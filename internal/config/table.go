@@ -31,6 +31,7 @@ type View struct {
 	Metadata    Metadata        `key:"metadata" doc:"Which optional members events carry. _op, _shard, _ts_us and _lsn are always there."`
 	Envelope    string          `key:"envelope" enum:"flat|debezium|maxwell|canal" later:"cloudevents" doc:"Form of the view's events; that of the stream when absent. With another than flat the view feeds no metric and is not in the lake."`
 	QuoteBig    bool            `key:"quote_big" default:"false" doc:"Write integers beyond 2^53 and decimals as JSON strings."`
+	TableEvents bool            `key:"table_events" default:"false" doc:"With envelope debezium, maxwell or canal: send what that system sends of tables that are emptied, dropped or renamed when it is told to. Consumers must expect it; those of the systems' defaults stop at it."`
 }
 
 // Metadata switches the optional members of events.

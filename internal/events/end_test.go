@@ -89,11 +89,14 @@ func TestRun_ARefusalIsTheEnvironmentAndTellsNoPassword(t *testing.T) {
 }
 
 func TestRun_AServerThatIsNotSetUpIsListed(t *testing.T) {
-	r := newRig(t, primary.Options{Variables: map[string]string{"binlog_format": "MIXED", "binlog_row_image": "MINIMAL"}})
+	r := newRig(t, primary.Options{Variables: map[string]string{"binlog_format": "MIXED", "binlog_row_metadata": "MINIMAL", "binlog_row_image": "MINIMAL"}})
 	got := r.run(nil)
 	var unreachable *UnreachableError
-	if !errors.As(got.err, &unreachable) || !strings.Contains(got.err.Error(), "binlog_format is MIXED") || !strings.Contains(got.err.Error(), "binlog_row_image is MINIMAL") {
+	if !errors.As(got.err, &unreachable) || !strings.Contains(got.err.Error(), "binlog_format is MIXED") || !strings.Contains(got.err.Error(), "binlog_row_metadata is MINIMAL") {
 		t.Errorf("got %v, want both settings", got.err)
+	}
+	if !strings.Contains(got.notes, "row images lack columns") || !strings.Contains(got.notes, "binlog_row_image MINIMAL") {
+		t.Errorf("notes %q, want what the images will lack", got.notes)
 	}
 }
 
@@ -124,6 +127,8 @@ func TestRun_MistakesInOptionsAreUsage(t *testing.T) {
 		"exclude":        func(o *Options) { o.Exclude = []string{"shop."} },
 		"drop":           func(o *Options) { o.Drop = []string{"shop.things"} },
 		"negative time":  func(o *Options) { o.For = -time.Second },
+		"no id":          func(o *Options) { o.Accept = []string{"nonsense"} },
+		"a set":          func(o *Options) { o.Accept = []string{uuid + ":1-3"} },
 		"no transaction": func(o *Options) { o.MaxTransaction = 1 },
 	} {
 		got := r.run(edit)

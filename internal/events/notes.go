@@ -24,8 +24,10 @@ func readBeginning(position []byte, version string) (beginning, error) {
 	return beginning{version: version, server: p.ServerUUID, gtid: p.GTIDText(), file: p.File, pos: p.Pos}, nil
 }
 
-// notes is the reader's log: warnings go to note.
-type notes struct{ note func(string) }
+// notes is the reader's log: warnings and errors go to note.
+type notes struct {
+	note func(l slog.Level, text string)
+}
 
 var _ slog.Handler = notes{}
 
@@ -42,7 +44,7 @@ func (n notes) Handle(_ context.Context, r slog.Record) error {
 		}
 		return true
 	})
-	n.note(b.String())
+	n.note(r.Level, b.String())
 	return nil
 }
 

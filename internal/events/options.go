@@ -76,6 +76,9 @@ type Result struct {
 	GoesOn bool
 	// Closed is true when nobody reads the output any more.
 	Closed bool
+	// Unaccepted are the transactions of Options.Accept because of which nothing
+	// was passed over.
+	Unaccepted []string
 	// Skipped counts the row changes of broken tables, by name.
 	Skipped map[string]uint64
 }
@@ -113,7 +116,7 @@ func (o *Options) reader(position binlog.PositionMode, follows binlog.Filter) (b
 		Shard: o.Shard.ID, User: o.Shard.User, Password: o.Shard.Password.Reveal(), ServerID: o.ServerID,
 		Flavor: binlog.Flavor(o.Source.Type), Position: position, Start: o.Start, Heartbeat: o.Source.Heartbeat.Every,
 		ReadTimeout: o.Source.ReadTimeout, ConnectTimeout: o.Source.Timeout, MaxHeld: o.MaxTransaction,
-		Accepted: o.Accept, Filter: follows, FollowsDatabase: o.followsDatabase,
+		Accepted: o.Accept, Filter: follows, Names: o.names(), FollowsDatabase: o.followsDatabase,
 	}
 	if o.Shard.Network == "unix" {
 		out.Socket = o.Shard.Addr

@@ -40,13 +40,14 @@ func newOutput(w io.Writer, failed func(error)) *output {
 	return o
 }
 
-// put takes the lines in b and returns a buffer for the next ones, empty. It
+// put takes the lines in b and returns a buffer for the next ones, empty. Many
+// lines are never copied behind others: they wait until those are written. It
 // blocks while the output is behind, which holds the reader and in the end the
 // server back.
 func (o *output) put(b []byte) ([]byte, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.pending) >= maxPending && o.err == nil {
+	for (len(o.pending) >= maxPending || len(o.pending) > 0 && len(b) > maxPending) && o.err == nil {
 		o.changed.Wait()
 	}
 	if o.err != nil {

@@ -3,6 +3,8 @@ package events
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"sync/atomic"
 
 	"tailwater/binlog"
@@ -41,6 +43,9 @@ type printer struct {
 	over error
 	// cut is set when the limit came inside the open transaction.
 	cut bool
+	// unaccepted are the transactions of Options.Accept of which nothing was passed
+	// over.
+	unaccepted []string
 
 	start beginning
 	// following is true from the beginning on.
@@ -80,9 +85,10 @@ func (p *printer) began(at beginning) {
 }
 
 // warned takes a warning of the reader. Those before the beginning are about what
-// a crash of the server or a fail-over does to whoever keeps a position.
-func (p *printer) warned(text string) {
-	if p.following.Load() {
+// a crash of the server or a fail-over does to whoever keeps a position, and those
+// that are errors about what will end the run.
+func (p *printer) warned(l slog.Level, text string) {
+	if p.following.Load() || l >= slog.LevelError {
 		p.o.Note(text)
 	}
 }
@@ -200,6 +206,9 @@ func (p *printer) add(e view.Event) error {
 	}
 	if len(p.buf) > 0 && len(p.buf)+size > max(cap(p.buf), pieceSize) {
 		p.gathered, p.held = append(p.gathered, p.buf), p.held+len(p.buf)
+		p.buf = nil
+	}
+	if len(p.buf) == 0 && cap(p.buf) < size {
 		p.buf = make([]byte, 0, max(pieceSize, size))
 	}
 	p.last = len(p.buf)
@@ -249,6 +258,9 @@ func (p *printer) Commit(tx *binlog.Transaction, position []byte) error {
 		p.total.Transactions++
 	}
 	p.events = 0
+	if tx.Accepted > 0 {
+		p.unaccepted = slices.DeleteFunc(p.unaccepted, func(id string) bool { return id == tx.ID })
+	}
 	if p.cut {
 		return errDone
 	}
@@ -276,7 +288,7 @@ func finish(done bool, err error) error {
 // result is what was printed.
 func (p *printer) result() Result {
 	r := p.total
-	r.GoesOn = !p.cut
+	r.GoesOn, r.Unaccepted = !p.cut, p.unaccepted
 	if p.start.server == "" {
 		return r
 	}

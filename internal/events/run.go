@@ -67,6 +67,13 @@ func (p *printer) prepare() error {
 	if p.plans.drop, err = parsePatterns("--drop", "database.table.column", o.Drop); err != nil {
 		return err
 	}
+	for _, text := range o.Accept {
+		id, err := binlog.CanonicalID(binlog.Flavor(o.Source.Type), text)
+		if err != nil {
+			return fmt.Errorf("--accept: %w", err)
+		}
+		p.unaccepted = append(p.unaccepted, id)
+	}
 	if o.UntilGTID != "" {
 		if p.until, err = untilGTID(binlog.Flavor(o.Source.Type), o.UntilGTID); err != nil {
 			return fmt.Errorf("--until-gtid: %w", err)
@@ -135,7 +142,10 @@ func (p *printer) verdict(ctx, read context.Context, err error) error {
 		return nil
 	}
 	inFlags(err)
+	var stop *binlog.StopError
 	switch {
+	case errors.As(err, &stop) && stop.Start:
+		return &UsageError{err}
 	case errors.As(err, &unreachable):
 		return err
 	case binlog.Classify(err) == binlog.Retry:
@@ -166,7 +176,11 @@ func inFlags(err error) {
 	}
 	stop.Reason, stop.Hint = flagOf.Replace(stop.Reason), flagOf.Replace(stop.Hint)
 	if strings.Contains(stop.Hint, "accept transaction ") {
-		stop.Hint = "--accept " + stop.ID + " goes on behind it"
+		before, _, ok := strings.Cut(stop.Hint, "if the stream shall ")
+		if !ok {
+			before = ""
+		}
+		stop.Hint = before + "--accept " + stop.ID + " goes on behind it"
 		// An XA COMMIT names no table.
 		if !strings.HasPrefix(stop.Reason, "XA ") {
 			stop.Hint += ", --exclude leaves a table out"

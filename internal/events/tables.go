@@ -20,10 +20,11 @@ func parsePatterns(flag, form string, texts []string) ([]pattern, error) {
 	n := strings.Count(form, ".") + 1
 	var out []pattern
 	for _, text := range texts {
-		p := pattern(strings.SplitN(text, ".", n))
-		if len(p) < n || slices.Contains(p, "") {
-			return nil, fmt.Errorf("%s %q: write %s, with * and ? for any text and any character, such as '%s'", flag, text, form, examples[n])
+		parts, ok := view.SplitName(text, n)
+		if !ok {
+			return nil, fmt.Errorf("%s %q: write %s, with * and ? for any text and any character, such as '%s'; a name with a dot in it stands in backquotes", flag, text, form, examples[n])
 		}
+		p := pattern(parts)
 		if flag == "--table" && systemSchema(p[0]) {
 			return nil, fmt.Errorf("%s %q: the tables of the server's own schemas are not printed", flag, text)
 		}
@@ -77,9 +78,32 @@ func (o *Options) filter() (binlog.Filter, error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
+	// Copies of an online schema change are no rows of anybody's, unless they are
+	// asked for by a name like theirs.
+	shadows := slices.DeleteFunc(slices.Clone(include), func(p pattern) bool { return !change.IsShadow(p[1]) })
 	return func(database, table string) bool {
-		return !systemSchema(database) && (len(include) == 0 || matches(include, database, table)) && !matches(exclude, database, table)
+		takes := len(include) == 0 || matches(include, database, table)
+		if change.IsShadow(table) {
+			takes = matches(shadows, database, table)
+		}
+		return takes && !systemSchema(database) && !matches(exclude, database, table)
 	}, nil
+}
+
+// names are what the patterns say of databases and tables.
+func (o *Options) names() []string {
+	var out []string
+	add := func(texts []string, parts int) {
+		for _, text := range texts {
+			if p, ok := view.SplitName(text, parts); ok {
+				out = append(out, p[:2]...)
+			}
+		}
+	}
+	add(o.Tables, 2)
+	add(o.Exclude, 2)
+	add(o.Drop, 3)
+	return out
 }
 
 // followsDatabase reports whether tables of a database are printed: what becomes

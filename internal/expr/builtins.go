@@ -21,6 +21,31 @@ type builtin struct {
 	run  func(...ref.Val) ref.Val
 }
 
+// takesRaw are the functions that may be given a text whose bytes are not valid
+// in its character set: none of them looks inside it.
+var takesRaw = map[string]bool{
+	"tw_if": true, "tw_coalesce": true, "tw_is_null": true, "tw_not_null": true, "tw_eq": true, "tw_ne": true, "tw_in": true,
+}
+
+// guarded is run, which fails on a text that is none.
+func (b *builtin) guarded() func(...ref.Val) ref.Val {
+	if takesRaw[b.name] {
+		return b.run
+	}
+	return func(a ...ref.Val) ref.Val {
+		for _, v := range a {
+			if raw, ok := v.(rawVal); ok {
+				return raw.fault()
+			}
+		}
+		return b.run(a...)
+	}
+}
+
+func (v rawVal) fault() ref.Val {
+	return types.WrapErr(&fault{msg: errRaw.Error(), col: v.col})
+}
+
 var builtins = []builtin{
 	{"tw_and", 2, true, func(a ...ref.Val) ref.Val { return logic(a[0], a[1], types.False) }},
 	{"tw_or", 2, true, func(a ...ref.Val) ref.Val { return logic(a[0], a[1], types.True) }},
@@ -164,6 +189,11 @@ func equal(a, b ref.Val) ref.Val {
 	if rel == unknown {
 		return types.NullValue
 	}
+	if x, ok := a.(rawVal); ok {
+		if _, ok := b.(rawVal); ok {
+			return x.fault() // their character sets may differ
+		}
+	}
 	return types.Bool(rel == related && c == 0)
 }
 
@@ -186,6 +216,8 @@ func in(a ...ref.Val) ref.Val {
 	for it := list.Iterator(); it.HasNext() == types.True; {
 		switch e := equal(a[0], it.Next()); {
 		case e == ref.Val(types.True):
+			return e
+		case types.IsError(e):
 			return e
 		case isNull(e):
 			result = e

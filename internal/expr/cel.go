@@ -44,12 +44,13 @@ var runEnv = sync.OnceValues(func() (*cel.Env, error) {
 		for i := range args {
 			args[i] = cel.DynType
 		}
-		over := []cel.OverloadOpt{cel.FunctionBinding(b.run)}
+		run := b.guarded()
+		over := []cel.OverloadOpt{cel.FunctionBinding(run)}
 		switch b.args {
 		case 1:
-			over[0] = cel.UnaryBinding(func(x ref.Val) ref.Val { return b.run(x) })
+			over[0] = cel.UnaryBinding(func(x ref.Val) ref.Val { return run(x) })
 		case 2:
-			over[0] = cel.BinaryBinding(func(x, y ref.Val) ref.Val { return b.run(x, y) })
+			over[0] = cel.BinaryBinding(func(x, y ref.Val) ref.Val { return run(x, y) })
 		}
 		if b.lazy {
 			over = append(over, cel.OverloadIsNonStrict())
@@ -164,8 +165,11 @@ func (p *program) load(leaf *node, row change.Row) (value, error) {
 		return types.NullValue, nil
 	}
 	raw, err := row.AppendJSON(p.buf[:0], leaf.col)
+	if len(leaf.path) == 0 && errors.Is(err, change.ErrInvalidText) {
+		return rawVal{col: p.cols[leaf.col].Name}, nil
+	}
 	if err != nil {
-		return nil, &fault{msg: err.Error(), col: p.cols[leaf.col].Name}
+		return nil, &fault{msg: cellError(err), col: p.cols[leaf.col].Name}
 	}
 	p.keep(raw)
 	kind := p.cols[leaf.col].Type
@@ -200,7 +204,12 @@ type fault struct {
 	msg string
 	// col is the column, if one cell is to blame.
 	col string
+	// cause is the row's error, where a caller tells it from others.
+	cause error
 }
+
+// Unwrap returns the cause.
+func (f *fault) Unwrap() error { return f.cause }
 
 // Error returns what went wrong.
 func (f *fault) Error() string { return f.msg }

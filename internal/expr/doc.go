@@ -34,6 +34,11 @@
 // another type than what it is compared with is not equal to it, and neither
 // smaller nor larger: NULL.
 //
+// A text whose bytes are not valid in its character set (a Row answers
+// change.ErrInvalidText) is not NULL and equal to no text: ==, !=, in and the
+// tests for NULL say so. Whatever else reads it is an error, for nothing that is
+// computed of such bytes would be what the server computes.
+//
 // A condition is split at && || !. What compares one column or path with
 // constants runs natively over the column's text, without allocation; the rest
 // runs in cel-go. Both give the same results. An error in an operand of && or

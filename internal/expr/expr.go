@@ -62,7 +62,7 @@ func (c *compiled) String() string { return c.src }
 
 // wrap gives an error of evaluation its context.
 func (c *compiled) wrap(err error) error {
-	e := &EvalError{Expr: c.src, Msg: err.Error()}
+	e := &EvalError{Expr: c.src, Msg: cellError(err)}
 	if f := (*fault)(nil); errors.As(err, &f) && f.col != "" {
 		e.Columns = []string{f.col}
 		return e

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"bytes"
+	"errors"
 
 	"tailwater/change"
 )
@@ -77,7 +78,24 @@ func (t *cellTest) read(row change.Row) ([]byte, error) {
 	return raw, nil
 }
 
-func (t *cellTest) fault(err error) error { return &fault{msg: err.Error(), col: t.name} }
+func (t *cellTest) fault(err error) error {
+	return &fault{msg: cellError(err), cause: err, col: t.name}
+}
+
+// unreadable is the truth of a comparison with a cell that cannot be read: bytes
+// that are no text in their character set are equal to no text.
+func (t *cellTest) unreadable(err error) (truth, error) {
+	if t.kind != kindText || !errors.Is(err, change.ErrInvalidText) {
+		return isUnknown, err
+	}
+	switch t.op {
+	case opEq, opNe:
+		return t.unrelated(), nil
+	case opIn:
+		return t.notFound(), nil
+	}
+	return isUnknown, err
+}
 
 // content returns the text that a JSON string says.
 func (t *cellTest) content(raw []byte) ([]byte, error) {
@@ -95,7 +113,7 @@ func (t *cellTest) eval(row change.Row) (truth, error) {
 	}
 	raw, err := t.read(row)
 	if err != nil {
-		return isUnknown, err
+		return t.unreadable(err)
 	}
 	switch {
 	case t.op == opIsNull:

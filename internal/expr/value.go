@@ -17,7 +17,7 @@ import (
 )
 
 // value is a value at evaluation, in CEL's terms: types.NullValue, types.Bool,
-// types.Double, types.String, types.Bytes, numVal, timeVal or docVal.
+// types.Double, types.String, types.Bytes, numVal, timeVal, docVal or rawVal.
 type value = ref.Val
 
 // opaque makes a type of ours a CEL value. CEL only carries it between our
@@ -61,6 +61,28 @@ type docVal struct {
 // Value returns the text.
 func (v docVal) Value() any { return string(v.text) }
 
+// rawVal is a text whose bytes are not valid in its character set. It is equal
+// to no text, and whatever would look inside it fails.
+type rawVal struct {
+	opaque
+	// col is the column.
+	col string
+}
+
+// Value returns nothing: the bytes are no text.
+func (v rawVal) Value() any { return nil }
+
+// errRaw is why an expression fails on such a text.
+var errRaw = errors.New(change.ErrInvalidText.Error() + ", so an expression can only ask whether it is NULL or equal to a text (it is equal to none): select the column by its name, which keeps it as base64 and says so in _raw, mask it with hash, or correct the row")
+
+// cellError is why a cell cannot be read, for a fault.
+func cellError(err error) string {
+	if errors.Is(err, change.ErrInvalidText) {
+		return errRaw.Error()
+	}
+	return err.Error()
+}
+
 // extraVal carries what a function needs beside its arguments.
 type extraVal struct {
 	opaque
@@ -74,6 +96,7 @@ var (
 	_ ref.Val = numVal{}
 	_ ref.Val = timeVal{}
 	_ ref.Val = docVal{}
+	_ ref.Val = rawVal{}
 	_ ref.Val = extraVal{}
 )
 
@@ -188,6 +211,9 @@ func appendValue(dst []byte, v value, c *change.Column) ([]byte, error) {
 		return jsontext.AppendQuoted(dst, []byte(v.text)), nil
 	case docVal:
 		return jsontext.AppendQuoted(dst, v.text), nil
+	}
+	if raw, ok := v.(rawVal); ok {
+		return dst, &fault{msg: errRaw.Error(), col: raw.col}
 	}
 	return dst, errors.New("the value has no JSON text")
 }

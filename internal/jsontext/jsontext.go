@@ -6,6 +6,7 @@ package jsontext
 
 import (
 	"encoding/binary"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -68,6 +69,11 @@ func AppendASCII(dst []byte, c byte) []byte {
 // is valid. nested says that the string stands in another JSON string, so that
 // what escapes is escaped itself.
 func AppendValid(dst, s []byte, nested bool) (out, rest []byte) {
+	if len(s) > large && cap(dst)-len(dst) < len(s) {
+		// A text that grows its buffer bit by bit leaves several times its size
+		// behind. Most need no escape, and the quotes have room as well.
+		dst = slices.Grow(dst, len(s)+len(s)/64)
+	}
 	for {
 		n := Clean(s)
 		dst = append(dst, s[:n]...)
@@ -90,6 +96,9 @@ func AppendValid(dst, s []byte, nested bool) (out, rest []byte) {
 		dst, s = append(dst, s[:n]...), s[n:]
 	}
 }
+
+// large is the least text for which room is made at once.
+const large = 64 << 10
 
 func appendASCII(dst []byte, c byte, nested bool) []byte {
 	if !nested {

@@ -1,7 +1,9 @@
 package jsontext
 
 import (
+	"bytes"
 	"encoding/json"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -55,5 +57,19 @@ func TestClean_StopsAtTheFirstByteThatIsNotItsOwnText(t *testing.T) {
 				t.Fatalf("byte %#x at %d: got %d, want %d", c, place, got, want)
 			}
 		}
+	}
+}
+
+func TestAppendQuoted_ALargeTextIsMadeOnce(t *testing.T) {
+	text := bytes.Repeat([]byte(strings.Repeat("x", 9_999)+`"`), 800)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got := AppendQuoted(nil, text)
+	runtime.ReadMemStats(&after)
+	if len(got) != len(text)+800+2 {
+		t.Fatalf("%d bytes, want each quote escaped", len(got))
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > uint64(len(text))*3/2 {
+		t.Errorf("a text of %d bytes took %d, which is more than once", len(text), took)
 	}
 }

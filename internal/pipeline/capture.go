@@ -48,8 +48,8 @@ type captureSet struct {
 	targets []*target
 	base    int
 	// topics are the pipeline's, as Kafka tells them apart, and whose they are.
-	topics map[string]string
-	marks  marks
+	topics  map[string]string
+	notices notices
 }
 
 // capturedTable is the view of a captured table.
@@ -171,7 +171,7 @@ func (c *captureSet) load(ctx context.Context) error {
 			return err
 		}
 	}
-	return c.marks.load(ctx, c.log, c.source)
+	return c.notices.load(ctx, c.log, c.source)
 }
 
 // tableRecords are the stored records of the tables that a source captures.
@@ -288,10 +288,16 @@ func (c *captureSet) status(s *status.Snapshot) status.Capture {
 			View: t.view, Topic: t.topic, Partitions: t.partitions, Events: t.events.Load(), Bytes: t.bytes.Load(), Captured: true,
 		})
 	}
-	out := status.Capture{Source: c.source, Tables: len(targets), Marks: c.marks.list()}
-	for i := range out.Marks {
-		out.Skipped += out.Marks[i].Skipped
-		if out.Marks[i].State == markStopped {
+	// What befell a shard that is another process's, that one knows.
+	others := make(map[string]bool)
+	for i := range s.Shards {
+		others[s.Shards[i].Shard] = !s.Shards[i].State.Owned()
+	}
+	out := status.Capture{Source: c.source, Tables: len(targets)}
+	out.Notices = slices.DeleteFunc(c.notices.list(), func(m status.TableNotice) bool { return others[m.Shard] })
+	for i := range out.Notices {
+		out.Skipped += out.Notices[i].Skipped
+		if out.Notices[i].State == noticeStopped {
 			out.Stopped++
 		}
 	}

@@ -33,7 +33,7 @@ var capturedStatements = [2][]string{
 }
 
 // captureOf follows a real server and holds what is captured against what its
-// statements wrote; stopped are the marks of tables that cannot be published.
+// statements wrote; stopped are the notices of tables that cannot be published.
 func captureOf(t *testing.T, server *testenv.Server, flavor string, stopped ...string) {
 	t.Helper()
 	r := &captureRig{shopRig: &shopRig{t: t, dir: t.TempDir()}}
@@ -63,11 +63,11 @@ func captureOf(t *testing.T, server *testenv.Server, flavor string, stopped ...s
 		}
 	}
 	c := r.pipe.Snapshot().Captures[0]
-	if c.Tables != 3+len(stopped) || len(c.Marks) != len(stopped) || c.Stopped != len(stopped) || c.Skipped < 3 {
+	if c.Tables != 3+len(stopped) || len(c.Notices) != len(stopped) || c.Stopped != len(stopped) || c.Skipped < 3 {
 		t.Errorf("captures are %+v, want %d tables and %d stopped", c, 3+len(stopped), len(stopped))
 	}
 	var got []string
-	for _, m := range c.Marks {
+	for _, m := range c.Notices {
 		got = append(got, m.State+" "+m.Table)
 		if m.State == "stopped" && m.Table != "bad" && !strings.Contains(m.Reason, "COMPRESSED") {
 			t.Errorf("%s is stopped: %s", m.Table, m.Reason)
@@ -75,7 +75,7 @@ func captureOf(t *testing.T, server *testenv.Server, flavor string, stopped ...s
 	}
 	for _, want := range stopped {
 		if !slices.Contains(got, want) {
-			t.Errorf("marks are %q, want %q among them", got, want)
+			t.Errorf("notices are %q, want %q among them", got, want)
 		}
 	}
 }

@@ -67,11 +67,11 @@ type place struct{ database, table string }
 
 // insert puts a row with a number of NULLs behind it into tables, in one
 // transaction, and expects it in their topics.
-func (r *captureRig) insert(shard, id int, text string, nulls int, into ...place) {
+func (r *captureRig) insert(shard, id int, value any, nulls int, into ...place) {
 	r.t.Helper()
 	tx := r.servers[shard].Begin()
 	for _, p := range into {
-		row := encode.Row{int64(id), text}
+		row := encode.Row{int64(id), value}
 		for range nulls {
 			row = append(row, nil)
 		}
@@ -296,13 +296,13 @@ func TestCapture_BadTableStopsAloneUntilItIsResumed(t *testing.T) {
 	r.insert(0, 7, "x", 1, bad)
 	r.settle(101)
 	c := r.pipe.Snapshot().Captures[0]
-	if c.Stopped != 2 || len(c.Marks) != 2 || first.Skipped != 3 || c.Skipped < 1 {
+	if c.Stopped != 2 || len(c.Notices) != 2 || first.Skipped != 3 || c.Skipped < 1 {
 		t.Fatalf("captures are %+v, before the restart %+v; want two stopped tables", c, first)
 	}
 	for i, want := range []struct{ shard, table, reason string }{{"00", "bad", "_version"}, {"01", "large", "exceeds the limit"}} {
-		m := c.Marks[i]
-		if m.Shard != want.shard || m.Table != want.table || m.State != "stopped" || !strings.Contains(m.Reason, want.reason) || m.Since == "" || m.Since != first.Marks[i].Since {
-			t.Errorf("mark %d is %+v, want shard %s, table %s and %q", i, m, want.shard, want.table, want.reason)
+		m := c.Notices[i]
+		if m.Shard != want.shard || m.Table != want.table || m.State != "stopped" || !strings.Contains(m.Reason, want.reason) || m.Since == "" || m.Since != first.Notices[i].Since {
+			t.Errorf("notice %d is %+v, want shard %s, table %s and %q", i, m, want.shard, want.table, want.reason)
 		}
 	}
 	for i := range r.pipe.Snapshot().Shards {
@@ -374,14 +374,14 @@ views:
 	})
 	r.insert(0, 2, "x", 0, place{"shop", "t_000"})
 	r.await("noted", func(s status.Snapshot) bool {
-		return len(s.Captures[0].Marks) == 1 && r.rows("shop.t_000")["00/2"] == 1
+		return len(s.Captures[0].Notices) == 1 && r.rows("shop.t_000")["00/2"] == 1
 	})
 	if n := r.rows("shop.t_000")["00/t"]; n != 1 {
 		t.Errorf("the truncated table has %d events of it as a whole, want one in its one partition", n)
 	}
-	m := r.pipe.Snapshot().Captures[0].Marks[0]
+	m := r.pipe.Snapshot().Captures[0].Notices[0]
 	if m.Shard != "00" || m.State != "noted" || !strings.Contains(m.Reason, "ALTER IGNORE TABLE of shop.t_000") || strings.Contains(m.Reason, "accept transaction") {
-		t.Errorf("the mark is %+v", m)
+		t.Errorf("the notice is %+v", m)
 	}
 }
 
@@ -416,9 +416,9 @@ func TestCapture_TopicsThatKafkaTakesForOneStopTheSecond(t *testing.T) {
 	}
 	r.start()
 	r.settle(10)
-	m := r.pipe.Snapshot().Captures[0].Marks
+	m := r.pipe.Snapshot().Captures[0].Notices
 	if len(m) != 1 || m[0].Schema != "a" || m[0].Table != "b_c" || !strings.Contains(m[0].Reason, "captured table a_b.c in . and _ only") || !strings.Contains(m[0].Reason, "exclude one") {
-		t.Fatalf("marks are %+v, want a.b_c, its reason and the way out", m)
+		t.Fatalf("notices are %+v, want a.b_c, its reason and the way out", m)
 	}
 	delete(r.want, "a.b_c")
 	r.compare()

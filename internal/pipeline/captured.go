@@ -22,8 +22,8 @@ type Captured struct {
 	// Views are the names of the captured views, sorted. The topic of the last
 	// ones may not be there yet.
 	Views []string
-	// Marks are the tables of which a person must know something.
-	Marks []status.TableMark
+	// Notices are the tables of which a person must know something.
+	Notices []status.TableNotice
 }
 
 // CapturedViews asks a stream what is captured of a configuration's sources. It
@@ -46,11 +46,11 @@ func CapturedViews(ctx context.Context, l SchemaReader, cfg *config.Resolved) (*
 		for _, r := range records {
 			out.Views = append(out.Views, r.Columns[0].Name)
 		}
-		var m marks
+		var m notices
 		if err := m.load(ctx, l, src.Name); err != nil {
 			return nil, fmt.Errorf("captured tables of source %s: %w", src.Name, err)
 		}
-		out.Marks = append(out.Marks, m.list()...)
+		out.Notices = append(out.Notices, m.list()...)
 	}
 	slices.Sort(out.Views)
 	out.Views = slices.Compact(out.Views)

@@ -12,7 +12,7 @@ import (
 // counters are what one shard counted since the process started, over all its
 // sessions. They are safe for concurrent use.
 type counters struct {
-	transactions, rows, tables, shadows, events, filtered, skipped, reconnects atomic.Uint64
+	transactions, rows, tables, shadows, accepted, events, filtered, skipped, raw, reconnects atomic.Uint64
 	// lastCommit is the newest commit time read, in µs; lastSaved when a
 	// position was last stored, in ns.
 	lastCommit, lastSaved atomic.Int64
@@ -23,6 +23,9 @@ type counters struct {
 	// history and would drown the figure.
 	since int64
 	lag   *status.Latency
+
+	// owner is who has the shard while it is not this process's.
+	owner atomic.Pointer[string]
 
 	mu    sync.Mutex
 	state status.ShardState
@@ -36,6 +39,7 @@ func (c *counters) commit(tx *binlog.Transaction, n uint64, now time.Time) {
 	c.transactions.Add(1)
 	c.events.Add(n)
 	c.shadows.Add(uint64(tx.Shadows))
+	c.accepted.Add(uint64(tx.Accepted))
 	c.lastCommit.Store(tx.CommitMicros)
 }
 

@@ -51,8 +51,8 @@ const (
 // rows when it is stopped, or a halt.
 func (c *planCache) captured(shard string, t *change.Table) (*boundPlan, error) {
 	name := tableName{t.Database, t.Name}
-	if k := c.views.capture.marks.stopped(markKey{shard, name}); k != nil {
-		return &boundPlan{mark: k}, nil
+	if k := c.views.capture.notices.stopped(noticeKey{shard, name}); k != nil {
+		return &boundPlan{notice: k}, nil
 	}
 	ct := c.views.capture.table(name)
 	plan, err := view.Compile(ct.def, shard, t, nil)
@@ -145,24 +145,24 @@ func (s *shard) prepare(ctx context.Context, h *halt) error {
 		}
 	}
 	for _, st := range h.stop {
-		if err := c.mark(ctx, markKey{s.id, st.name}, &mark{state: markStopped, transaction: st.transaction, reason: st.reason.Error()}); err != nil {
+		if err := c.notice(ctx, noticeKey{s.id, st.name}, &notice{state: noticeStopped, transaction: st.transaction, reason: st.reason.Error()}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// mark stores what befell a table, and logs it when that is another than before.
-func (c *captureSet) mark(ctx context.Context, key markKey, k *mark) error {
-	changed, err := c.marks.put(ctx, c.log, c.source, key, k)
+// notice stores what befell a table, and logs it when that is another than before.
+func (c *captureSet) notice(ctx context.Context, key noticeKey, k *notice) error {
+	changed, err := c.notices.put(ctx, c.log, c.source, key, k)
 	if err != nil || !changed {
 		return err
 	}
 	args := []any{"source", c.source, "shard", key.shard, "schema", key.database, "table", key.table, "transaction", k.transaction, "reason", k.reason}
 	switch k.state {
-	case markStopped:
+	case noticeStopped:
 		c.logger.Error("captured table is stopped: its rows are counted and not published; mend it, then POST /api/v1/shards/{shard}/resume", args...)
-	case markNoted:
+	case noticeNoted:
 		c.logger.Warn("nobody can say what a statement did to a captured table: what the stream has of it from before may differ", args...)
 	default:
 		c.logger.Warn("captured table goes on", args...)
@@ -173,14 +173,14 @@ func (c *captureSet) mark(ctx context.Context, key markKey, k *mark) error {
 // errNotMarked says that nothing befell a table that a person wants to go on.
 var errNotMarked = errors.New("nothing is noted of that table on that shard")
 
-// resume takes the mark of a captured table away. Its rows are published from
+// resume takes the notice of a captured table away. Its rows are published from
 // where the shard stands.
 func (s *shard) resume(ctx context.Context, name tableName) error {
 	c := s.views.capture
-	if c == nil || c.marks.of(markKey{s.id, name}) == nil {
+	if c == nil || c.notices.of(noticeKey{s.id, name}) == nil {
 		return errNotMarked
 	}
-	if err := c.mark(ctx, markKey{s.id, name}, &mark{state: markResumed}); err != nil {
+	if err := c.notice(ctx, noticeKey{s.id, name}, &notice{state: noticeResumed}); err != nil {
 		return err
 	}
 	// Which events there are changes with an epoch only.
@@ -202,8 +202,8 @@ func (s *viewSet) tolerate(shard string) func(transaction, database, table strin
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 		defer cancel()
-		k := &mark{state: markNoted, transaction: transaction, reason: reasonOf(stop)}
-		return true, s.capture.mark(ctx, markKey{shard, tableName{database, table}}, k)
+		k := &notice{state: noticeNoted, transaction: transaction, reason: reasonOf(stop)}
+		return true, s.capture.notice(ctx, noticeKey{shard, tableName{database, table}}, k)
 	}
 }
 

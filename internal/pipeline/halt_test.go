@@ -130,7 +130,7 @@ func TestPublisher_HaltsBeforeTheTransactionThatNeedsAnotherSession(t *testing.T
 	if len(h.join) != 2 || h.join[0].table != "new" || h.join[1].table != "new2" || len(h.stop) != 1 || h.stop[0].name.table != "bad" || h.stop[0].transaction != "g3" {
 		t.Errorf("the halt is for %v and %v, want the tables new and new2, and bad since g3", h.join, h.stop)
 	}
-	if k := c.marks.of(markKey{"00", tableName{"d", "bad"}}); k != nil {
+	if k := c.notices.of(noticeKey{"00", tableName{"d", "bad"}}); k != nil {
 		t.Errorf("the table is %s before what is before it is published", k.state)
 	}
 }
@@ -167,11 +167,11 @@ func TestCaptureSet_RemembersATopicBeforeItIsThereAndMakesItOnce(t *testing.T) {
 
 func TestMarks_AStoppedTableStaysSoSinceTheFirstUntilItIsResumed(t *testing.T) {
 	log := &recordLog{}
-	var m marks
-	key := markKey{"00", tableName{"d", "x"}}
+	var m notices
+	key := noticeKey{"00", tableName{"d", "x"}}
 	put := func(state, transaction string) bool {
 		t.Helper()
-		changed, err := m.put(t.Context(), log, "s", key, &mark{state: state, transaction: transaction, reason: "r"})
+		changed, err := m.put(t.Context(), log, "s", key, &notice{state: state, transaction: transaction, reason: "r"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,18 +182,18 @@ func TestMarks_AStoppedTableStaysSoSinceTheFirstUntilItIsResumed(t *testing.T) {
 		changed            bool
 		want               string
 	}{
-		{markNoted, "1", true, "noted 1"}, {markNoted, "2", false, "noted 1"}, {markStopped, "3", true, "stopped 3"},
-		{markNoted, "4", false, "stopped 3"}, {markStopped, "5", false, "stopped 3"}, {markResumed, "", true, ""},
-		{markResumed, "", false, ""}, {markStopped, "6", true, "stopped 6"},
+		{noticeNoted, "1", true, "noted 1"}, {noticeNoted, "2", false, "noted 1"}, {noticeStopped, "3", true, "stopped 3"},
+		{noticeNoted, "4", false, "stopped 3"}, {noticeStopped, "5", false, "stopped 3"}, {noticeResumed, "", true, ""},
+		{noticeResumed, "", false, ""}, {noticeStopped, "6", true, "stopped 6"},
 	} {
 		if got := put(step.state, step.transaction); got != step.changed {
 			t.Errorf("%s at %s changed something: %v", step.state, step.transaction, got)
 		}
-		var again marks
+		var again notices
 		if err := again.load(t.Context(), log, "s"); err != nil {
 			t.Fatal(err)
 		}
-		for when, from := range map[string]*marks{"now": &m, "after a restart": &again} {
+		for when, from := range map[string]*notices{"now": &m, "after a restart": &again} {
 			got := ""
 			if k := from.of(key); k != nil {
 				got = k.state + " " + k.transaction
@@ -204,7 +204,7 @@ func TestMarks_AStoppedTableStaysSoSinceTheFirstUntilItIsResumed(t *testing.T) {
 		}
 	}
 	log.fail = errors.New("away")
-	if _, err := m.put(t.Context(), log, "s", key, &mark{state: markResumed}); !errors.Is(err, log.fail) || m.of(key) == nil {
-		t.Errorf("put = %v, want the cause and the mark as it was", err)
+	if _, err := m.put(t.Context(), log, "s", key, &notice{state: noticeResumed}); !errors.Is(err, log.fail) || m.of(key) == nil {
+		t.Errorf("put = %v, want the cause and the notice as it was", err)
 	}
 }

@@ -85,8 +85,7 @@ func (p *Pipeline) heldNow() []status.Held {
 // shardOfTransaction returns the shard that has a transactional id, "" when it
 // is nobody's of this configuration.
 func (p *Pipeline) shardOfTransaction(id string) string {
-	for i := range p.cfg.Sources {
-		src := &p.cfg.Sources[i]
+	for _, src := range p.allSources() {
 		for _, s := range src.Shards {
 			if id == kafka.TransactionalID(p.cfg.Name, src.Name, s.ID) {
 				return s.ID

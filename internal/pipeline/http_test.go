@@ -10,8 +10,16 @@ import (
 	"tailwater/internal/status"
 )
 
-// post sends an authenticated POST to the rig's pipeline.
+// post sends an authenticated POST to the rig's pipeline, which must take it.
 func post(r *shopRig, path string) {
+	r.t.Helper()
+	if code, body := ask(r, path); code != http.StatusAccepted {
+		r.t.Errorf("POST %s = %d %s, want 202", path, code, body)
+	}
+}
+
+// ask sends an authenticated POST to the rig's pipeline and returns the answer.
+func ask(r *shopRig, path string) (code int, body string) {
 	r.t.Helper()
 	token, err := os.ReadFile(filepath.Join(r.dir, "state", "api-token"))
 	if err != nil {
@@ -26,10 +34,12 @@ func post(r *shopRig, path string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusAccepted {
-		r.t.Errorf("POST %s = %d, want 202", path, resp.StatusCode)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
 	}
+	return resp.StatusCode, string(b)
 }
 
 // caughtUpOnce waits until every shard has published something.

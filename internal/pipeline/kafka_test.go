@@ -55,7 +55,7 @@ func (r *shopRig) part(roles ...pipeline.Role) *part {
 	r.t.Helper()
 	resolved := *r.resolved()
 	resolved.StateDir = r.t.TempDir()
-	p, err := pipeline.Open(r.t.Context(), pipeline.Options{Config: &resolved, Roles: roles, Logger: slog.New(slog.DiscardHandler)})
+	p, err := pipeline.Open(r.t.Context(), pipeline.Options{Config: &resolved, Roles: roles, Logger: slog.New(slog.DiscardHandler), Load: r.load})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -104,29 +104,6 @@ func TestPipeline_RolesInProcessesOfTheirOwnShareTheWork(t *testing.T) {
 	lake.end(t, true)
 	// One process with every role takes the rest and compares.
 	r.start()
-	r.drainAndCompare()
-}
-
-// A second reader takes the shards. The first one stops, says why, and does not
-// take them back by itself.
-func TestPipeline_SecondReaderOfAShardStopsTheFirst(t *testing.T) {
-	r := newShop(t, 1, 300)
-	r.onKafka(kafkatest.Start(t))
-	r.start()
-	r.caughtUp()
-	second := r.part(pipeline.Reader)
-	end := r.background()
-	r.await("stopped by the second", func(s status.Snapshot) bool {
-		return s.Shards[0].State == status.Stopped && strings.Contains(s.Shards[0].Error, "another process reads it")
-	})
-	first := r.shard(0)
-	end()
-	second.end(t, true)
-	if now := r.shard(0); now.Epoch != first.Epoch || now.State != status.Stopped {
-		t.Errorf("the first reader is %s at epoch %d, want it stopped at %d", now.State, now.Epoch, first.Epoch)
-	}
-	retry(r)
-	r.await("streaming", func(s status.Snapshot) bool { return s.Shards[0].State == status.Streaming })
 	r.drainAndCompare()
 }
 

@@ -47,7 +47,7 @@ func (p *Pipeline) openWindows(ctx context.Context) error {
 			topic := p.topics[m.View]
 			v = &viewWindows{
 				log: p.log, store: p.store, view: m.View, topic: topic, share: p.shareOf("windows", m.View, topic),
-				partitions: p.unshared(), logger: p.logger, observe: p.delivered,
+				partitions: p.unshared(), logger: p.logger, observe: p.delivered, redefined: make(chan struct{}, 1),
 			}
 			byView[m.View] = v
 			p.windows = append(p.windows, v)
@@ -91,9 +91,9 @@ func (p *Pipeline) shardsOf(name string) []string {
 		if p.cfg.Views[i].Name != name {
 			continue
 		}
-		for j := range p.cfg.Sources {
-			if p.cfg.Sources[j].Name == p.cfg.Views[i].Source {
-				for _, s := range p.cfg.Sources[j].Shards {
+		for _, src := range p.allSources() {
+			if src.Name == p.cfg.Views[i].Source {
+				for _, s := range src.Shards {
 					out = append(out, s.ID)
 				}
 			}
@@ -170,6 +170,7 @@ func (p *Pipeline) openShards(context.Context) error {
 		if err != nil {
 			return err
 		}
+		p.viewSets[src.Name] = views
 		for _, s := range src.Shards {
 			sh, err := p.shard(src, s, views)
 			if err != nil {
@@ -208,7 +209,7 @@ func (p *Pipeline) shard(src *config.ResolvedSource, s config.Shard, views *view
 		Shard: s.ID, User: s.User, Password: s.Password.Reveal(), ServerID: s.ServerID,
 		Flavor: binlog.Flavor(src.Type), Position: binlog.PositionMode(src.Position), Start: src.Start.String(), Heartbeat: src.Heartbeat.Every,
 		ReadTimeout: src.ReadTimeout, ConnectTimeout: src.Timeout, Filter: views.follows(s.ID),
-		FollowsDatabase: views.followsDatabase, Logger: p.logger,
+		FollowsDatabase: views.followsDatabase, Names: views.names(), Logger: p.logger,
 		MaxEvent: p.budget.event, MaxEventSetting: "limits.memory, of which an event may take a quarter", Room: p.room,
 	}
 	if views.capture != nil {
@@ -232,7 +233,8 @@ func (p *Pipeline) shard(src *config.ResolvedSource, s config.Shard, views *view
 		source: src.Name, id: s.ID, addr: s.Addr, stallAfter: src.Heartbeat.StallAfter, options: o, log: p.log, views: views, saved: p.savedSource,
 		batchBytes: p.budget.batch, saveEvery: time.Second, gate: &p.gate, retry: src.Retry,
 		counters: &counters{since: p.o.LagSince.UnixMicro(), lag: &p.streamLag, state: status.Connecting, at: p.started},
-		logger:   p.logger, wake: make(chan struct{}, 1), now: time.Now,
+		logger:   p.logger, wake: make(chan struct{}, 1), now: time.Now, tenure: p.newTenure(),
+		asks: make(chan resetAsk), headroom: newHeadroom(p.logger, src.Name, s.ID),
 	}
 	sh.reader.Store(r)
 	return sh, nil

@@ -45,6 +45,9 @@ type Options struct {
 	// LagSince is when events begin to count in the lag figures; zero is the
 	// time of Open. Older ones are history.
 	LagSince time.Time
+	// Load reads the configuration again; nil refuses to. Its errors name the
+	// mistakes.
+	Load func() (*config.Resolved, error)
 }
 
 // Pipeline is everything that runs. Open opens it, Run runs it, Close gives up
@@ -60,7 +63,10 @@ type Pipeline struct {
 
 	state *stateDir
 	token string
-	log   streamLog
+	// member tells this process, and those that had its directory before it,
+	// from all others that read the shards.
+	member string
+	log    streamLog
 	// embedded is log when the stream lives in this process.
 	embedded *embedded.Log
 	mini     *redisembedded.Server
@@ -74,7 +80,17 @@ type Pipeline struct {
 
 	targets []*target
 	topics  map[string]stream.Topic
-	shards  []*shard
+	// mu guards sources, which are those of cfg until they are reloaded, and
+	// shards.
+	mu       sync.Mutex
+	sources  []config.ResolvedSource
+	shards   []*shard
+	viewSets map[string]*viewSet
+	// added hands new shards to Run; ownChanged is signalled when what this
+	// process can follow, or follows, is another.
+	added      chan []*shard
+	ownChanged chan struct{}
+	reloading  sync.Mutex
 	// captures are those of the sources that capture their tables.
 	captures []*captureSet
 	windows  []*viewWindows
@@ -89,7 +105,25 @@ var _ status.Source = (*Pipeline)(nil)
 // Open opens whatever the configuration names, and starts nothing. What it
 // opened is closed again when it fails.
 func Open(ctx context.Context, o Options) (*Pipeline, error) {
-	p := &Pipeline{o: o, cfg: o.Config, logger: o.Logger, started: time.Now(), topics: make(map[string]stream.Topic)}
+	p, err := open(ctx, o, func(p *Pipeline) []func(context.Context) error {
+		return []func(context.Context) error{
+			p.openState, p.openStream, p.openTopics, p.openCaptures, p.openWindows, p.openLake, p.openShards, p.loadResets, p.openHTTP,
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.writeRunFile(); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// open opens some parts of a pipeline, in their order.
+func open(ctx context.Context, o Options, parts func(*Pipeline) []func(context.Context) error) (*Pipeline, error) {
+	p := &Pipeline{o: o, cfg: o.Config, logger: o.Logger, started: time.Now(), topics: make(map[string]stream.Topic),
+		sources: o.Config.Sources, viewSets: make(map[string]*viewSet), added: make(chan []*shard), ownChanged: make(chan struct{}, 1),
+	}
 	if p.o.LagSince.IsZero() {
 		p.o.LagSince = p.started
 	}
@@ -105,15 +139,10 @@ func Open(ctx context.Context, o Options) (*Pipeline, error) {
 	p.gate.look = p.lookForRoom
 	debug.SetMemoryLimit(p.budget.total)
 	debug.SetGCPercent(gcPercent)
-	for _, open := range []func(context.Context) error{
-		p.openState, p.openStream, p.openTopics, p.openCaptures, p.openWindows, p.openLake, p.openShards, p.openHTTP,
-	} {
-		if err := open(ctx); err != nil {
+	for _, part := range parts(p) {
+		if err := part(ctx); err != nil {
 			return nil, errors.Join(err, p.Close())
 		}
-	}
-	if err := p.writeRunFile(); err != nil {
-		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
 }
@@ -122,7 +151,10 @@ func (p *Pipeline) openState(context.Context) (err error) {
 	if p.state, err = openState(StateDirOf(p.cfg.StateDir, p.o.Roles)); err != nil {
 		return err
 	}
-	p.token, err = p.state.token()
+	if p.token, err = p.state.token(); err != nil {
+		return err
+	}
+	p.member, err = p.state.member()
 	return err
 }
 
@@ -138,7 +170,11 @@ func (p *Pipeline) openTopics(ctx context.Context) error {
 			return p.streamError(ctx, fmt.Errorf("topic of view %s: %w", v.Name, err))
 		}
 		p.topics[v.Name] = topic
-		p.targets = append(p.targets, &target{view: v.Name, topic: topic.Name, partitions: topic.Partitions, foreign: !v.Envelope.IsFlat()})
+		to := &target{view: v.Name, topic: topic.Name, partitions: topic.Partitions, foreign: !v.Envelope.IsFlat(), connector: v.Connector}
+		if v.TableEvents {
+			to.tables = v.Envelope
+		}
+		p.targets = append(p.targets, to)
 	}
 	return nil
 }

@@ -9,23 +9,19 @@ import (
 	"tailwater/internal/status"
 )
 
-// poison is a text whose bytes are not valid in Greek: 0xAE is no letter there,
-// and servers take it all the same.
-const poison = "caf\u00ae"
+// poison is a document that ends inside its string.
+var poison = []byte{0x0c, 9, 'c', 'a', 'f'}
 
-// greek makes a table whose text is in Greek.
-func (r *captureRig) greek(shard int, name string) {
+// documents makes a table with a column of documents.
+func (r *captureRig) documents(shard int, name string) {
 	r.t.Helper()
 	err := r.servers[shard].CreateTable(encode.Table{Database: "shop", Name: name, PrimaryKey: []int{0}, Columns: []encode.Column{
-		{Name: "id", Kind: encode.BigInt}, {Name: "v", Kind: encode.Text, Collation: greekGeneral},
+		{Name: "id", Kind: encode.BigInt}, {Name: "v", Kind: encode.JSON},
 	}})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 }
-
-// greekGeneral is the number of greek_general_ci.
-const greekGeneral = 25
 
 // A row that cannot be rendered stops a captured table from its transaction on,
 // and nothing else: neither the shard nor the other rows of that transaction.
@@ -34,14 +30,14 @@ func TestHazard_B10_APoisonRowStopsItsCapturedTableAlone(t *testing.T) {
 	good, bad := place{"shop", "t_000"}, place{"shop", "bad"}
 	for shard := range r.servers {
 		r.table(shard, "shop", "t_000")
-		r.greek(shard, "bad")
-		r.insert(shard, 1, "x", 0, good, bad)
+		r.documents(shard, "bad")
+		r.insert(shard, 1, `"x"`, 0, good, bad)
 	}
 	r.start()
-	r.insert(0, 2, "x", 0, bad)
+	r.insert(0, 2, `"x"`, 0, bad)
 	r.insert(0, 3, poison, 0, bad)
-	r.insert(0, 4, "x", 0, bad, good)
-	r.insert(1, 5, "x", 0, bad, good)
+	r.insert(0, 4, `"x"`, 0, bad, good)
+	r.insert(1, 5, `"x"`, 0, bad, good)
 	r.settle(100)
 	r.crash()
 	r.start()
@@ -49,10 +45,10 @@ func TestHazard_B10_APoisonRowStopsItsCapturedTableAlone(t *testing.T) {
 	r.settle(101)
 	s := r.pipe.Snapshot()
 	c := s.Captures[0]
-	if c.Stopped != 1 || len(c.Marks) != 1 {
+	if c.Stopped != 1 || len(c.Notices) != 1 {
 		t.Fatalf("captures are %+v, want one table stopped", c)
 	}
-	if m := c.Marks[0]; m.Shard != "00" || m.Table != "bad" || m.Since == "" || !strings.Contains(m.Reason, "column v") || strings.Contains(m.Reason, "caf") {
+	if m := c.Notices[0]; m.Shard != "00" || m.Table != "bad" || m.Since == "" || !strings.Contains(m.Reason, "column v") || strings.Contains(m.Reason, "caf") {
 		t.Errorf("the mark is %+v, want shard 00, table bad, column v and no value", m)
 	}
 	for i := range s.Shards {
@@ -73,8 +69,8 @@ func TestHazard_B10_APoisonRowStopsTheShardOfANamedView(t *testing.T) {
 	good, named := place{"shop", "t_000"}, place{"shop", "named"}
 	for shard := range r.servers {
 		r.table(shard, "shop", "t_000")
-		r.greek(shard, "named")
-		r.insert(shard, 1, "x", 0, good, named)
+		r.documents(shard, "named")
+		r.insert(shard, 1, `"x"`, 0, good, named)
 	}
 	r.start()
 	r.settle(100)
@@ -89,7 +85,7 @@ func TestHazard_B10_APoisonRowStopsTheShardOfANamedView(t *testing.T) {
 	if strings.Contains(at.Error, "caf") {
 		t.Errorf("the shard says %q, which has the value", at.Error)
 	}
-	r.insert(1, 3, "x", 0, good, named)
+	r.insert(1, 3, `"x"`, 0, good, named)
 	post(r.shopRig, fmt.Sprintf("shards/%s/retry", at.Shard))
 	r.await("stopped again", func(s status.Snapshot) bool {
 		return s.Shards[0].State == status.Stopped && s.Shards[0].Epoch > at.Epoch

@@ -421,21 +421,25 @@ func TestPublisher_WatermarkNeverFalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.commit(tx)
-	tx = r.begin("g2")
-	tx.CommitMicros = 40e6 // the source's clock stepped back
-	if err := r.row(tx, 1); err != nil {
-		t.Fatal(err)
+	for i, micros := range []int64{40e6, 60e6} { // the source's clock stepped back, and goes on from there
+		tx = r.begin(fmt.Sprintf("g%d", i+2))
+		tx.CommitMicros = micros
+		if err := r.row(tx, 1); err != nil {
+			t.Fatal(err)
+		}
+		r.commit(tx)
 	}
-	r.commit(tx)
 	if err := r.p.Finish(); err != nil {
 		t.Fatal(err)
 	}
-	last := s.published[len(s.published)-1]
-	if last.Kind != stream.Event || last.TxID != "g2" || last.Watermark != 100e6 {
-		t.Errorf("record after the clock stepped back = %+v, want an event with watermark 100000000", last)
-	}
-	if !strings.Contains(string(last.Value), `"_ts_us":40000000`) {
-		t.Errorf("event = %s, want its own commit time", last.Value)
+	for i, want := range []string{`"_ts_us":40000000`, `"_ts_us":60000000`} {
+		rec := s.published[len(s.published)-2+i]
+		if rec.Kind != stream.Event || rec.TxID != fmt.Sprintf("g%d", i+2) || rec.Watermark != 100e6 {
+			t.Errorf("record after the clock stepped back = %+v, want an event with watermark 100000000", rec)
+		}
+		if !strings.Contains(string(rec.Value), want) {
+			t.Errorf("event = %s, want its own commit time", rec.Value)
+		}
 	}
 }
 

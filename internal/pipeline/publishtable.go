@@ -6,6 +6,7 @@ import (
 
 	"tailwater/binlog"
 	"tailwater/change"
+	"tailwater/internal/envelope"
 	"tailwater/internal/failpoint"
 	"tailwater/internal/view"
 )
@@ -20,8 +21,9 @@ import (
 // the event would take it for gone: rows go in the next batch, which is not sent
 // before this one is whole.
 //
-// A view in the form of another system is not told: by its defaults that system
-// has no such event, and its consumers would stop at ours.
+// A view in the form of another system is told of what that system has an event
+// of, if the configuration says so: by its defaults the system has none, and its
+// consumers would stop at one.
 func (p *publisher) Table(tx *binlog.Transaction, t *change.TableChange) error {
 	if p.halt != nil {
 		return nil
@@ -32,8 +34,8 @@ func (p *publisher) Table(tx *binlog.Transaction, t *change.TableChange) error {
 	}
 	p.row = t.Row
 	for _, to := range p.o.Views.ofTable(p.o.Shard, t.Table) {
-		if to.foreign {
-			p.o.Logger.Warn("rows left a table, or came into it, and the envelope of a view has no event that says so: its consumers must be told by hand",
+		if to.foreign && !p.foreignTable(to, tx, t) {
+			p.o.Logger.Warn("rows left a table, or came into it, and a view sends no event that says so, by its envelope or its table_events: its consumers must be told by hand",
 				"shard", p.o.Shard, "view", to.view, "ddl", string(t.DDL), "table", t.Table.String(), "transaction", tx.ID)
 			continue
 		}
@@ -45,7 +47,9 @@ func (p *publisher) Table(tx *binlog.Transaction, t *change.TableChange) error {
 				TableChange: t, Shard: p.o.Shard, TSMicros: tx.CommitMicros, GTID: tx.ID,
 				LSN: change.LSN{Epoch: p.epoch, Txn: tx.Number, Row: t.Row, Part: uint16(part)},
 			}
-			p.table = view.AppendTableEvent(p.table[:0], &c)
+			if !to.foreign {
+				p.table = view.AppendTableEvent(p.table[:0], &c)
+			}
 			// DDL may carry another clock than the rows, see commit.
 			if err := p.put(to, part, view.Event{Op: change.OnTable, LSN: c.LSN, Value: p.table}, p.watermark); err != nil {
 				return err
@@ -63,11 +67,21 @@ func (p *publisher) Table(tx *binlog.Transaction, t *change.TableChange) error {
 	return nil
 }
 
+// foreignTable makes p.table the event of a change of a table in the form of a
+// view's system. It is false where there is none.
+func (p *publisher) foreignTable(to *target, tx *binlog.Transaction, t *change.TableChange) (ok bool) {
+	p.table, ok = envelope.AppendTableEvent(to.tables, p.table[:0], &envelope.TableEvent{
+		TableChange: t, Shard: p.o.Shard, Connector: to.connector, Commit: tx.CommitMicros, Read: tx.ReadAt.UnixMicro(),
+		TxID: tx.ID, File: tx.File, Pos: tx.Pos, Server: tx.ServerID,
+	})
+	return ok
+}
+
 // untold is a halt when rows came into a captured table that has no topic in
 // this session, where its consumers could be told of them.
 func (p *publisher) untold(t *change.TableChange) *haltError {
 	c, name := p.o.Views.capture, tableName{t.Table.Database, t.Table.Name}
-	if c == nil || t.From.IsZero() || !c.rule.Takes(name.database, name.table) || c.marks.stopped(markKey{p.o.Shard, name}) != nil {
+	if c == nil || t.From.IsZero() || !c.rule.Takes(name.database, name.table) || c.notices.stopped(noticeKey{p.o.Shard, name}) != nil {
 		return nil
 	}
 	ct := c.table(name)

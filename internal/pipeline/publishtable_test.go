@@ -11,6 +11,7 @@ import (
 
 	"tailwater/binlog"
 	"tailwater/change"
+	"tailwater/internal/envelope"
 	"tailwater/stream"
 )
 
@@ -88,6 +89,30 @@ func TestPublisher_AViewInAnotherFormIsNotTold(t *testing.T) {
 	for _, want := range []string{"view=orders", "ddl=truncate", "table=shop.orders", "transaction=g1", "by hand"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not say %q:\n%s", want, &log)
+		}
+	}
+}
+
+func TestPublisher_AViewInAnotherFormIsToldWhatThatHas(t *testing.T) {
+	s := &fakeSession{}
+	r := newRig(t, s, func(o *publisherOptions) {
+		o.Views.targets[0].foreign, o.Views.targets[0].tables, o.Views.targets[0].connector = true, envelope.Debezium, "mysql"
+	})
+	r.truncate("g1")
+	tx := r.begin("g2")
+	if err := r.table(tx, change.Dropped, theOrders); err != nil {
+		t.Fatal(err)
+	}
+	r.commit(tx)
+	if err := r.p.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprint(s.events()), "[g1.1.0 g1.1.1]"; got != want {
+		t.Errorf("events = %s, want %s: Debezium has none of a table that is dropped", got, want)
+	}
+	for _, rec := range s.published {
+		if v := string(rec.Value); rec.Key == nil && rec.Kind == stream.Event && (!rec.OfTable() || !strings.Contains(v, `"db":"shop"`) || !strings.Contains(v, `"op":"t"`)) {
+			t.Errorf("got %s, want a truncate of Debezium", v)
 		}
 	}
 }

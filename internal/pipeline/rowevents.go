@@ -41,8 +41,8 @@ func (p *publisher) Row(tx *binlog.Transaction, rc *binlog.RowChange) error {
 	p.row = rc.Row
 	passed := false
 	for _, pl := range plans {
-		if pl.mark != nil {
-			pl.mark.skipped.Add(1)
+		if pl.notice != nil {
+			pl.notice.skipped.Add(1)
 			passed = true
 			continue
 		}
@@ -122,6 +122,9 @@ func (p *publisher) put(t *target, part int32, e view.Event, watermark int64) er
 	})
 	p.beats.sent(t, part)
 	p.events++
+	if e.Raw > 0 {
+		p.o.Counters.raw.Add(uint64(e.Raw))
+	}
 	t.events.Add(1)
 	t.bytes.Add(uint64(len(e.Value)))
 	return nil

@@ -64,17 +64,19 @@ func (p *Pipeline) Run(ctx, hard context.Context, grace time.Duration) error {
 	for _, w := range p.lakes {
 		workers.Go(func() { failed <- w.Run(sinks) })
 	}
-	for _, s := range p.shards {
-		readers.Go(func() { s.run(ctx, hard) })
-	}
-
-	<-ctx.Done()
+	owning, leave := context.WithCancel(hard)
+	defer leave()
+	var group sync.WaitGroup
+	group.Go(func() { p.own(owning) })
+	p.follow(ctx, hard, &readers)
 	failpoint.At(failpoint.DrainBegun)
 	p.logger.Info("draining", "grace", grace.String())
 	deadline := time.AfterFunc(grace, cancelHard)
 	defer deadline.Stop()
 	readers.Wait()
 	failpoint.At(failpoint.DrainReadersEnded)
+	leave() // others take the shards while the sinks go on here
+	group.Wait()
 	left := p.stopped()
 	if p.has(Reader) {
 		left = append(left, p.catchUp(hard)...)
@@ -103,6 +105,7 @@ func (p *Pipeline) Run(ctx, hard context.Context, grace time.Duration) error {
 func (p *Pipeline) startSide(ctx context.Context, wg *sync.WaitGroup) {
 	wg.Go(func() { p.keepRoom(ctx) })
 	wg.Go(func() { p.watchHeld(ctx) })
+	wg.Go(func() { p.watchHeadroom(ctx) })
 	wg.Go(func() { p.report(ctx) })
 	if p.store != nil && p.cfg.Windows.Store.Type != "embedded" {
 		wg.Go(func() { p.checkStore(ctx) })
@@ -116,6 +119,8 @@ func (p *Pipeline) startSide(ctx context.Context, wg *sync.WaitGroup) {
 			"shards/{shard}/retry":  p.retryShard,
 			"shards/{shard}/accept": p.acceptTransaction,
 			"shards/{shard}/resume": p.resumeTable,
+			"shards/{shard}/reset":  p.resetShard,
+			"reload":                p.reloadRequest,
 		},
 	})
 	wg.Go(func() {
@@ -157,53 +162,58 @@ func (p *Pipeline) checkStore(ctx context.Context) {
 }
 
 // retryShard ends the pause of a shard that waits after an error.
-func (p *Pipeline) retryShard(r *http.Request) error {
+func (p *Pipeline) retryShard(r *http.Request) (any, error) {
 	s, err := p.shardOf(r)
 	if err == nil {
 		s.retryNow()
 	}
-	return err
+	return nil, err
 }
 
 // acceptTransaction lets a stopped shard pass over the transaction it stopped at.
-func (p *Pipeline) acceptTransaction(r *http.Request) error {
+func (p *Pipeline) acceptTransaction(r *http.Request) (any, error) {
 	s, err := p.shardOf(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	id := r.URL.Query().Get("transaction")
 	if err := s.accept(id); errors.Is(err, errNotStoppedThere) {
-		return &status.Problem{Status: http.StatusConflict, Title: err.Error(), Code: "not_stopped_there", Detail: id,
+		return nil, &status.Problem{Status: http.StatusConflict, Title: err.Error(), Code: "not_stopped_there", Detail: id,
 			Suggestion: "give transaction= the id that the shard's error asks to accept: GET /api/v1/status shows it"}
 	} else if err != nil {
-		return err
+		return nil, err
 	}
-	return nil
+	return nil, nil
 }
 
 // resumeTable lets a captured table go on that is stopped, or forgets what is
 // noted of it.
-func (p *Pipeline) resumeTable(r *http.Request) error {
+func (p *Pipeline) resumeTable(r *http.Request) (any, error) {
 	s, err := p.shardOf(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	name := tableName{r.URL.Query().Get("schema"), r.URL.Query().Get("table")}
 	if err := s.resume(r.Context(), name); errors.Is(err, errNotMarked) {
-		return &status.Problem{Status: http.StatusConflict, Title: err.Error(), Code: "not_marked", Detail: name.String(),
+		return nil, &status.Problem{Status: http.StatusConflict, Title: err.Error(), Code: "not_marked", Detail: name.String(),
 			Suggestion: "give schema= and table= as GET /api/v1/status shows them under captures"}
 	} else if err != nil {
-		return err
+		return nil, err
 	}
-	return nil
+	return nil, nil
 }
 
 // shardOf returns the shard that a request's path names.
 func (p *Pipeline) shardOf(r *http.Request) (*shard, error) {
-	for _, s := range p.shards {
-		if s.id == r.PathValue("shard") {
-			return s, nil
+	for _, s := range p.allShards() {
+		if s.id != r.PathValue("shard") {
+			continue
 		}
+		if state, owner, _ := s.tenure.away(); !s.tenure.held() {
+			return nil, &status.Problem{Status: http.StatusConflict, Title: "the shard is not this process's", Code: "elsewhere",
+				Detail: fmt.Sprintf("shard %s is %s %s", s.id, state, owner), Suggestion: "ask the process that has it: GET /api/v1/status names it"}
+		}
+		return s, nil
 	}
 	return nil, &status.Problem{Status: http.StatusNotFound, Title: "no such shard", Code: "no_shard",
 		Detail: r.PathValue("shard"), Suggestion: "GET /api/v1/status lists the shards"}
@@ -213,7 +223,7 @@ func (p *Pipeline) shardOf(r *http.Request) (*shard, error) {
 // not drained.
 func (p *Pipeline) stopped() []string {
 	var out []string
-	for _, s := range p.shards {
+	for _, s := range p.allShards() {
 		if s.left != nil {
 			out = append(out, fmt.Sprintf("shard %s is stopped: %v", s.id, s.left))
 		}
@@ -224,26 +234,40 @@ func (p *Pipeline) stopped() []string {
 // catchUp waits until every sink has all that the stream holds, and returns
 // what is behind when hard ends.
 func (p *Pipeline) catchUp(hard context.Context) []string {
+	// Readers of other processes go on: the end moves away from who waits for it.
+	var ends map[string][]int64
 	for {
-		left := p.behind(hard)
+		var err error
+		if ends == nil {
+			ends, err = p.ends(hard)
+		}
+		left := []string{fmt.Sprintf("stream: %v", err)}
+		if err == nil {
+			left = p.behind(hard, ends)
+		}
 		if len(left) == 0 || !pause(hard, 20*time.Millisecond) {
 			return left
 		}
 	}
 }
 
-// behind names the sinks that have not read the stream to its end.
-func (p *Pipeline) behind(ctx context.Context) []string {
+// ends are the ends of the stream's partitions by view.
+func (p *Pipeline) ends(ctx context.Context) (map[string][]int64, error) {
 	ends := make(map[string][]int64)
 	for name, t := range p.topics {
 		bounds, err := p.log.Bounds(ctx, t.Name)
 		if err != nil {
-			return []string{"stream: " + err.Error()}
+			return nil, err
 		}
 		for _, b := range bounds {
 			ends[name] = append(ends[name], b.Next)
 		}
 	}
+	return ends, nil
+}
+
+// behind names the sinks that have not read the stream to the given ends.
+func (p *Pipeline) behind(ctx context.Context, ends map[string][]int64) []string {
 	var left []string
 	for _, v := range p.windows {
 		if v.hasNothing(ctx) {
@@ -289,7 +313,10 @@ func missing(ends, at []int64) (n int64) {
 }
 
 // CaughtUp reports whether every sink has all that the stream holds now.
-func (p *Pipeline) CaughtUp(ctx context.Context) bool { return len(p.behind(ctx)) == 0 }
+func (p *Pipeline) CaughtUp(ctx context.Context) bool {
+	ends, err := p.ends(ctx)
+	return err == nil && len(p.behind(ctx, ends)) == 0
+}
 
 // report logs the totals once a minute.
 func (p *Pipeline) report(ctx context.Context) {

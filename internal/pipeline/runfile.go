@@ -24,6 +24,8 @@ type RunFile struct {
 	Stream string `json:"stream"`
 	// Redis is the URL of the embedded window store; empty for a server of yours.
 	Redis string `json:"redis,omitempty"`
+	// Dir is where the file of the reader stands, when Running has found one.
+	Dir string `json:"-"`
 }
 
 // runFileName is the file's name in the state directory.
@@ -61,7 +63,7 @@ func Running(stateDir string) *RunFile {
 		}
 		found.Roles = append(found.Roles, r.Roles...)
 		if slices.Contains(r.Roles, Reader) {
-			found.HTTP = r.HTTP
+			found.PID, found.HTTP, found.Dir = r.PID, r.HTTP, filepath.Dir(name)
 		}
 		found.Redis = cmp.Or(found.Redis, r.Redis)
 	}

@@ -22,6 +22,9 @@ import (
 // binlog until something ends it, and begins again. A shard fails alone.
 //
 //	preflight -> open session (claim, fence, fold) -> follow -> drain -> pause -> …
+//
+// Where several processes share the shards it does so while the shard is this
+// process's.
 type shard struct {
 	source, id, addr string
 	stallAfter       time.Duration
@@ -41,6 +44,10 @@ type shard struct {
 	// wake ends a pause at once.
 	wake chan struct{}
 	now  func() time.Time
+	// tenure is whether the shard is this process's.
+	tenure *tenure
+	// takeover is whether the next session may replace one of another process.
+	takeover bool
 	// accepting guards options.
 	accepting sync.Mutex
 	// left is what the shard waited for a person with when it was told to stop,
@@ -52,14 +59,20 @@ type shard struct {
 	publisher atomic.Pointer[publisher]
 	// runs counts the sessions opened; those after the first are reconnects.
 	runs atomic.Uint64
+	// asks are requests to move the position, taken between two sessions.
+	asks     chan resetAsk
+	resets   resets
+	headroom *headroom
 }
 
-// run supervises until stop ends. What is read by then is still published, for
-// as long as hard lasts.
-func (s *shard) run(stop, hard context.Context) {
+// run supervises until stop ends, and returns why the last session did. What is
+// read by then is still published, for as long as hard lasts.
+func (s *shard) run(stop, hard context.Context) error {
 	backoff := binlog.Backoff{Min: s.retry.Min, Max: s.retry.Max}
 	// last is why the attempt before ended: it is shown until the shard streams.
 	var last error
+	claims := 0
+	s.takeover = true
 	for {
 		s.set(status.Connecting, last)
 		began := s.now()
@@ -74,8 +87,7 @@ func (s *shard) run(stop, hard context.Context) {
 			if err != nil && !errors.Is(err, context.Canceled) && classify(err) == binlog.Stop {
 				s.left = err
 			}
-			s.ended(err)
-			return
+			return err
 		}
 		if s.now().Sub(began) > time.Minute {
 			backoff.Reset()
@@ -87,6 +99,12 @@ func (s *shard) run(stop, hard context.Context) {
 		}
 		var again <-chan time.Time
 		if errors.Is(err, stream.ErrFenced) {
+			claims++
+			s.set(status.Connecting, err)
+			if s.contested(stop, claims) {
+				s.takeover, last = true, err
+				continue
+			}
 			// Two that claim it from each other for ever would both be busy and
 			// neither of them right.
 			err = fmt.Errorf("%w; another process reads it now: if that is a mistake, stop that one and POST /api/v1/shards/%s/retry here", err, s.id)
@@ -95,16 +113,35 @@ func (s *shard) run(stop, hard context.Context) {
 		}
 		s.set(state, err)
 		last = err
-		select {
-		case <-again:
-		case <-s.wake:
+		if s.rest(stop, again) {
 			backoff.Reset()
-		case <-stop.Done():
+		}
+		if stop.Err() != nil {
 			if class == binlog.Stop {
 				s.left = err
 			}
-			s.ended(err)
-			return
+			return err
+		}
+	}
+}
+
+// rest waits until it is time for the next attempt, and reports whether a person
+// has ended the pause: by a word, or by moving the position.
+func (s *shard) rest(stop context.Context, again <-chan time.Time) bool {
+	for {
+		select {
+		case <-again:
+			return false
+		case <-s.wake:
+			return true
+		case ask := <-s.asks:
+			r, err := s.reset(ask.ctx, ask.req)
+			ask.answer <- resetAnswer{r, err}
+			if err == nil && !ask.req.DryRun {
+				return true
+			}
+		case <-stop.Done():
+			return false
 		}
 	}
 }
@@ -117,7 +154,7 @@ func classify(err error) binlog.Class {
 	switch {
 	case errors.Is(err, stream.ErrFenced), errors.As(err, &large):
 		return binlog.Stop
-	case errors.Is(err, stream.ErrSessionEnded):
+	case errors.Is(err, stream.ErrSessionEnded), errors.Is(err, stream.ErrUnavailable):
 		return binlog.Retry
 	}
 	return binlog.Classify(err)
@@ -137,23 +174,29 @@ func (s *shard) session(stop, hard context.Context) error {
 	if err := s.preflight(stop); err != nil {
 		return err
 	}
+	if err := s.tenure.fresh(stop); err != nil {
+		return err
+	}
 	failpoint.At(failpoint.SessionOpening)
-	views := s.views.session()
-	session, err := s.log.OpenShard(stop, stream.ShardOptions{Source: s.source, Shard: s.id, Topics: views.topics()})
+	session, views, err := s.open(stop)
 	if err != nil {
-		return fmt.Errorf("open shard %s in the stream: %w", s.id, err)
+		return err
 	}
 	defer session.Close()
+	s.takeover = false
 	if s.runs.Add(1) > 1 {
 		s.counters.reconnects.Add(1)
 	}
 	failpoint.At(failpoint.SessionOpened)
 	s.counters.epoch.Store(session.Epoch())
+	if err := s.readResets(stop); err != nil {
+		return err
+	}
 	var position []byte
 	if r := session.Recovered(); r.Found {
 		position = r.Position.Source
 	}
-	s.reader.Load().Resume(position)
+	s.reader.Load().Resume(position, binlog.Known{Published: transactions(session.Recovered().Skip), GivenUp: s.givenUp()})
 	s.set(status.Streaming, nil)
 
 	read, cancel := context.WithCancelCause(stop)
@@ -188,6 +231,33 @@ func (s *shard) session(stop, hard context.Context) error {
 		return err
 	}
 	return errHalted
+}
+
+// open opens a session with the topics of the views that there are.
+//
+// Another process may have captured tables since this one has looked, and have
+// stopped some. What it remembered of them is read behind the fence, when it can
+// remember nothing more; a topic that comes to light then has not been fenced,
+// and the session is opened once more.
+func (s *shard) open(stop context.Context) (stream.Session, *viewSet, error) {
+	for {
+		views := s.views.session()
+		session, err := s.log.OpenShard(stop, stream.ShardOptions{Source: s.source, Shard: s.id, Topics: views.topics(), Takeover: s.takeover})
+		if err != nil {
+			return nil, nil, fmt.Errorf("open shard %s in the stream: %w", s.id, err)
+		}
+		if s.tenure.told == nil || views.capture == nil {
+			return session, views, nil
+		}
+		err = views.capture.load(stop)
+		if err == nil && len(views.capture.now()) == len(views.targets)-len(s.views.targets) {
+			return session, views, nil
+		}
+		session.Close()
+		if err != nil {
+			return nil, nil, fmt.Errorf("read the captured tables for shard %s: %w", s.id, err)
+		}
+	}
 }
 
 // began is told where the reader begins.
@@ -279,12 +349,16 @@ func (s *shard) accept(transaction string) error {
 func (s *shard) snapshot(now time.Time) status.Shard {
 	c, r := s.counters, s.reader.Load().Status()
 	state, fault, since := c.get()
+	if !state.Owned() {
+		return s.others(state, fault, since)
+	}
 	out := status.Shard{
 		Source: s.source, Shard: s.id, State: state, Error: fault, Since: since, Connected: r.Connected,
 		Address: s.addr, Server: r.ServerVersion, UUID: r.ServerUUID, File: r.File, Pos: r.Pos, GTID: r.GTID,
 		Epoch: c.epoch.Load(), Transactions: c.transactions.Load(), Rows: c.rows.Load(), Events: c.events.Load(),
-		Filtered: c.filtered.Load(), Tables: c.tables.Load(), Shadows: c.shadows.Load(), Skipped: c.skipped.Load(), Bytes: r.Bytes, Reconnects: c.reconnects.Load(),
-		LastHeard:   latest(r.LastEvent, r.LastHeartbeat),
+		Filtered: c.filtered.Load(), Tables: c.tables.Load(), Shadows: c.shadows.Load(), Accepted: c.accepted.Load(), InvalidText: c.raw.Load(),
+		Skipped: c.skipped.Load(), Bytes: r.Bytes, Reconnects: c.reconnects.Load(),
+		LastHeard: latest(r.LastEvent, r.LastHeartbeat), Headroom: s.headroom.get(), Resets: s.resets.get(),
 		ClockOffset: r.Skew.Offset.Seconds(), ClockMeasured: r.Skew.At, ClockOff: r.Skew.Alarming(),
 	}
 	if v := c.lastCommit.Load(); v > 0 {
@@ -312,6 +386,22 @@ func (s *shard) snapshot(now time.Time) status.Shard {
 	case out.LastHeard.IsZero() && now.Sub(since) > s.stallAfter:
 		out.State = status.Stalled
 		out.Error = fmt.Sprintf("nothing heard from %s since the connection was asked for", s.addr)
+	}
+	return out
+}
+
+// others is the shard's state while it is not this process's: what was counted
+// here, and nothing of where its server stands.
+func (s *shard) others(state status.ShardState, fault string, since time.Time) status.Shard {
+	c := s.counters
+	out := status.Shard{
+		Source: s.source, Shard: s.id, State: state, Error: fault, Since: since, Address: s.addr,
+		Epoch: c.epoch.Load(), Transactions: c.transactions.Load(), Rows: c.rows.Load(), Events: c.events.Load(),
+		Filtered: c.filtered.Load(), Tables: c.tables.Load(), Shadows: c.shadows.Load(), Skipped: c.skipped.Load(),
+		Bytes: s.reader.Load().Status().Bytes, Reconnects: c.reconnects.Load(),
+	}
+	if owner := c.owner.Load(); owner != nil {
+		out.Owner = *owner
 	}
 	return out
 }

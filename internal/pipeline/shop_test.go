@@ -36,6 +36,8 @@ type shopRig struct {
 	dense bool
 	// edit, when set, changes the whole of it.
 	edit func(text string) string
+	// named is how many of the shards the configuration names; 0 is all of them.
+	named int
 	// lake is where the lake's files are; empty is ./lake.
 	lake string
 
@@ -88,7 +90,7 @@ sources:
     shards:
       list:
 `)
-	for i, s := range r.servers {
+	for i, s := range r.servers[:cmp.Or(r.named, len(r.servers))] {
 		fmt.Fprintf(&b, "        - { name: %q, dsn: \"tailwater:x@tcp(%s)/\" }\n", fmt.Sprintf("%02d", i), s.Addr())
 	}
 	b.WriteString(`tables:
@@ -114,21 +116,30 @@ http: { listen: 127.0.0.1:0 }
 // resolved writes the configuration and loads it.
 func (r *shopRig) resolved() *config.Resolved {
 	r.t.Helper()
+	c, err := r.load()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return c
+}
+
+// load is resolved, and what is wrong with it.
+func (r *shopRig) load() (*config.Resolved, error) {
 	path := filepath.Join(r.dir, "tailwater.yaml")
 	if err := os.WriteFile(path, []byte(r.configText()), 0o600); err != nil {
-		r.t.Fatal(err)
+		return nil, err
 	}
 	cfg, findings := config.Load(path, os.LookupEnv)
 	if cfg == nil {
-		r.t.Fatalf("configuration:\n%s", findings)
+		return nil, fmt.Errorf("configuration:\n%s", findings)
 	}
-	return cfg.Resolved()
+	return cfg.Resolved(), nil
 }
 
 // open opens the pipeline.
 func (r *shopRig) open() (*pipeline.Pipeline, error) {
 	r.t.Helper()
-	return pipeline.Open(r.t.Context(), pipeline.Options{Config: r.resolved(), Logger: slog.New(slog.DiscardHandler)})
+	return pipeline.Open(r.t.Context(), pipeline.Options{Config: r.resolved(), Logger: slog.New(slog.DiscardHandler), Load: r.load})
 }
 
 // start opens the pipeline and runs it.

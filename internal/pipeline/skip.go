@@ -44,6 +44,19 @@ func newSkipList(published []stream.Published) *skipList {
 	return l
 }
 
+// transactions names the transactions that events stand in the log of, each once.
+func transactions(published []stream.Published) []string {
+	var out []string
+	seen := make(map[string]bool)
+	for i := range published {
+		if id := published[i].TxID; !seen[id] {
+			seen[id] = true
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
 // transaction returns what stands in the log of transaction id, or nil.
 func (l *skipList) transaction(id string) *skipTx { return l.txs[id] }
 

@@ -20,7 +20,7 @@ func (p *Pipeline) Snapshot() status.Snapshot {
 		Process: process(), Stream: p.streamStatus(),
 	}
 	s.Process.StreamLag, s.Process.DeliveryLag = p.streamLag.Quantiles(), p.deliveryLag.Quantiles()
-	for _, sh := range p.shards {
+	for _, sh := range p.allShards() {
 		s.Shards = append(s.Shards, sh.snapshot(now))
 	}
 	for _, t := range p.targets {
@@ -53,10 +53,10 @@ func verdict(s *status.Snapshot) status.Verdict {
 		switch s.Shards[i].State {
 		case status.Stopped:
 			return status.Failed
-		case status.Connecting, status.Stalled, status.Paused:
+		case status.Connecting, status.Stalled, status.Paused, status.Waiting:
 			v = status.Degraded
 		}
-		if s.Shards[i].ClockOff {
+		if h := s.Shards[i].Headroom; s.Shards[i].ClockOff || h != nil && h.Low {
 			v = status.Degraded
 		}
 	}

@@ -28,6 +28,7 @@ var ErrStateInUse = errors.New("state directory is in use")
 //	VERSION     the layout's version, a decimal number
 //	lock        locked with flock while a process runs; holds its pid
 //	api-token   the bearer token of the API's POSTs
+//	member      the name of the directory's process among those that share shards
 //	stream/     the embedded stream
 //
 // The directory has mode 0700, its files 0600.
@@ -120,16 +121,28 @@ func (s *stateDir) checkVersion() error {
 	return nil
 }
 
+// TokenFile is the name of the file in the state directory that holds the
+// bearer token of the API's POSTs.
+const TokenFile = "api-token"
+
 // token returns the API's token, which it makes at the first start.
-func (s *stateDir) token() (string, error) {
-	name := filepath.Join(s.path, "api-token")
+func (s *stateDir) token() (string, error) { return s.text(TokenFile) }
+
+// member returns the name of this directory's process in the group of the
+// readers, which is made at the first start too. The lock sees to it that one
+// process at a time has it.
+func (s *stateDir) member() (string, error) { return s.text("member") }
+
+// text returns the random text that a file holds, and writes it if there is none.
+func (s *stateDir) text(file string) (string, error) {
+	name := filepath.Join(s.path, file)
 	b, err := os.ReadFile(name)
 	if err == nil {
 		if t := strings.TrimSpace(string(b)); len(t) >= 16 {
 			return t, nil
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("read api token: %w", err)
+		return "", fmt.Errorf("read %s: %w", name, err)
 	}
 	t := rand.Text()
 	return t, writeFile(name, []byte(t+"\n"))

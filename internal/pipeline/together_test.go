@@ -84,7 +84,10 @@ func TestPublisher_PositionIsOnItsOwnWhereTheLogHasNoTransactions(t *testing.T) 
 		t.Fatal(err)
 	}
 	if len(s.saves) != 1 {
-		t.Errorf("%d positions while the clock stood still, want the last one", len(s.saves))
+		t.Fatalf("%d positions while the clock stood still, want the last one", len(s.saves))
+	}
+	if s.savedAt[0] != 10 {
+		t.Errorf("the position behind 10 events was saved when %d were published", s.savedAt[0])
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"tailwater/change"
+	"tailwater/internal/envelope"
 	"tailwater/internal/view"
 )
 
@@ -18,6 +19,10 @@ type target struct {
 	// foreign says that events have the form of another system, whose consumers
 	// know nothing of heartbeats.
 	foreign bool
+	// tables is the form in which such a view is told of tables that are emptied,
+	// dropped or renamed; empty is none. connector goes with it.
+	tables    envelope.Kind
+	connector string
 	// captured says that no configuration names the view. maxRecord bounds its
 	// records, in bytes.
 	captured  bool
@@ -79,6 +84,15 @@ func (s *viewSet) followsDatabase(database string) bool {
 	return len(s.matcher.MatchDatabase(s.source, database)) > 0 || s.capture != nil && s.capture.rule.TakesDatabase(database)
 }
 
+// names are what the patterns of databases and tables say.
+func (s *viewSet) names() []string {
+	out := s.matcher.Names(s.source)
+	if s.capture != nil {
+		out = slices.Concat(out, s.capture.rule.Names(), s.capture.masked.Names(s.source))
+	}
+	return out
+}
+
 // ofTable returns where the views go that take a table; without its name those
 // that take any of its database.
 func (s *viewSet) ofTable(shard string, t change.TableName) []*target {
@@ -104,7 +118,7 @@ func (s *viewSet) capturedTargets(shard string, t change.TableName) []*target {
 	var out []*target
 	for _, to := range s.targets {
 		name := to.table
-		if to.captured && name.database == t.Database && (t.Name == "" || name.table == t.Name) && s.capture.marks.stopped(markKey{shard, name}) == nil {
+		if to.captured && name.database == t.Database && (t.Name == "" || name.table == t.Name) && s.capture.notices.stopped(noticeKey{shard, name}) == nil {
 			out = append(out, to)
 		}
 	}
@@ -117,9 +131,9 @@ type boundPlan struct {
 	target *target
 	// stored is set once the plan's schema is durable.
 	stored bool
-	// mark, when set, is that of a captured table that is stopped: its rows are
+	// notice, when set, is that of a captured table that is stopped: its rows are
 	// counted, and plan is nil.
-	mark *mark
+	notice *notice
 }
 
 // planCache holds the plans of one shard's tables. A table's shape is known by

@@ -136,6 +136,7 @@ func TestShard_KeepsTheReasonWhileItConnectsAgain(t *testing.T) {
 	s := &shard{
 		source: "s", id: "00", counters: &counters{lag: new(status.Latency), state: status.Connecting},
 		retry: config.Retry{Min: time.Millisecond, Max: time.Millisecond}, logger: slog.New(slog.DiscardHandler), now: time.Now,
+		tenure: newTenure(mine, nil),
 		saved: func(ctx context.Context, _ string) ([]byte, error) {
 			if attempts++; attempts == 1 {
 				return nil, fmt.Errorf("the broker is away: %w", stream.ErrSessionEnded)

@@ -29,14 +29,16 @@ const (
 
 // viewWindows runs the metrics of one view.
 type viewWindows struct {
-	log     stream.Log
-	store   *redis.Store
-	view    string
-	topic   stream.Topic
-	defs    []windowing.Definition
-	share   share
-	logger  *slog.Logger
-	observe func(metric string, commits []int64, at time.Time)
+	log    stream.Log
+	store  *redis.Store
+	view   string
+	topic  stream.Topic
+	defs   []windowing.Definition
+	share  share
+	logger *slog.Logger
+	// redefined is signalled when defs are others.
+	redefined chan struct{}
+	observe   func(metric string, commits []int64, at time.Time)
 
 	mu     sync.Mutex
 	worker *redis.Worker
@@ -123,6 +125,10 @@ func (v *viewWindows) runWorker(ctx context.Context, columns []change.Column, pa
 	changed := make(chan []change.Column, 1)
 	go func() { changed <- v.otherColumns(work, columns) }()
 	select {
+	case <-v.redefined:
+		cancel()
+		<-changed
+		return columns, <-done
 	case err := <-done:
 		cancel()
 		<-changed
@@ -195,7 +201,7 @@ func mergeColumns(schemas map[string]change.Schema) []change.Column {
 func (v *viewWindows) compile(columns []change.Column) ([]*windowing.Metric, error) {
 	var out []*windowing.Metric
 	var errs []error
-	for _, d := range v.defs {
+	for _, d := range v.definitions() {
 		var where windowing.Predicate
 		if d.Where != "" {
 			p, err := expr.CompilePredicate(d.Where, columns)
@@ -231,6 +237,32 @@ func (v *viewWindows) notice(metric string) *standstill.Notice {
 	}
 	v.notices[metric] = standstill.New(o)
 	return v.notices[metric]
+}
+
+// definitions are those of the metrics now.
+func (v *viewWindows) definitions() []windowing.Definition {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.defs
+}
+
+// redefine lets the metrics wait for other shards. Their worker is made anew:
+// the one before would find that the store has another list than its own.
+func (v *viewWindows) redefine(shards []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.defs) == 0 || slices.Equal(v.defs[0].Shards, shards) {
+		return
+	}
+	defs := slices.Clone(v.defs)
+	for i := range defs {
+		defs[i].Shards = shards
+	}
+	v.defs = defs
+	select {
+	case v.redefined <- struct{}{}:
+	default:
+	}
 }
 
 func (v *viewWindows) fail(err error) {
@@ -276,8 +308,9 @@ func (v *viewWindows) snapshot() []status.Metric {
 			known[m.Name] = m
 		}
 	}
-	out := make([]status.Metric, 0, len(v.defs))
-	for _, d := range v.defs {
+	defs := v.definitions()
+	out := make([]status.Metric, 0, len(defs))
+	for _, d := range defs {
 		m := known[d.Name]
 		s := status.Metric{
 			Metric: d.Name, View: v.view, Closed: uint64(m.Closed + m.Incomplete), Groups: m.Groups,

@@ -22,15 +22,21 @@ var metricNames = []struct {
 }{
 	{"tailwater_build_info", "Always 1; the labels say what runs.", []string{"version", "go"}},
 	{"tailwater_source_state", "1 for the state a shard is in, 0 for the others.", []string{"source", "shard", "state"}},
+	{"tailwater_source_owned", "1 while the shard is this process's, 0 while another one has it.", []string{"source", "shard"}},
 	{"tailwater_source_connected", "1 while the shard's server is connected.", []string{"source", "shard"}},
 	{"tailwater_source_last_event_timestamp_seconds", "Commit time of the newest transaction read.", []string{"source", "shard"}},
 	{"tailwater_source_heartbeat_timestamp_seconds", "When the server last sent anything.", []string{"source", "shard"}},
 	{"tailwater_source_lag_seconds", "How far the shard's published events are behind its server.", []string{"source", "shard"}},
+	{"tailwater_source_binlog_headroom_seconds", "How long the server still keeps the binlog that the shard's position is in.", []string{"source", "shard"}},
+	{"tailwater_source_binlog_behind_bytes", "Bytes of binlog between the shard's position and the end.", []string{"source", "shard"}},
+	{"tailwater_source_passed_transactions_total", "Transactions that resets of the shard's position have passed over.", []string{"source", "shard"}},
 	{"tailwater_source_clock_offset_seconds", "How far the clock of the shard's server is ahead of this machine's.", []string{"source", "shard"}},
 	{"tailwater_source_reconnects_total", "Connections made after the first.", []string{"source", "shard"}},
 	{"tailwater_source_rows_total", "Row changes of followed tables read.", []string{"source", "shard"}},
 	{"tailwater_source_table_changes_total", "Statements that took rows from a followed table, or brought some, without row events, by table.", []string{"source", "shard"}},
 	{"tailwater_source_shadow_rows_total", "Row changes of tables that online schema changes fill; they are in no view.", []string{"source", "shard"}},
+	{"tailwater_source_accepted_total", "Statements that would have stopped the shard, and were passed over because a person has accepted their transaction.", []string{"source", "shard"}},
+	{"tailwater_source_invalid_text_total", "Values of events that are bytes in place of a text, named in _raw: they are not valid in the character set of their column.", []string{"source", "shard"}},
 	{"tailwater_source_transactions_total", "Transactions read, before filtering.", []string{"source", "shard"}},
 	{"tailwater_source_bytes_total", "Bytes of binlog read.", []string{"source", "shard"}},
 	{"tailwater_source_events_total", "Events made of the shard's rows, by outcome.", []string{"source", "shard", "outcome"}},
@@ -94,7 +100,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		c := &s.Captures[i]
 		e.gauge("tailwater_capture_tables", float64(c.Tables), c.Source)
 		e.gauge("tailwater_capture_stopped_tables", float64(c.Stopped), c.Source)
-		e.gauge("tailwater_capture_noted_tables", float64(len(c.Marks)-c.Stopped), c.Source)
+		e.gauge("tailwater_capture_noted_tables", float64(len(c.Notices)-c.Stopped), c.Source)
 		e.counter("tailwater_capture_skipped_rows_total", float64(c.Skipped), c.Source)
 	}
 	for _, m := range s.Metrics {
@@ -147,13 +153,16 @@ func (e emitter) time(name string, t time.Time, labels ...string) {
 
 func (e emitter) shard(s *Shard) {
 	l := []string{s.Source, s.Shard}
-	for _, st := range []ShardState{Connecting, Streaming, Stalled, Paused, Stopped, Ended} {
+	e.gauge("tailwater_source_owned", truth(s.State.Owned()), l...)
+	for _, st := range ShardStates {
 		e.gauge("tailwater_source_state", truth(s.State == st), s.Source, s.Shard, string(st))
 	}
 	e.gauge("tailwater_source_connected", truth(s.Connected), l...)
 	e.time("tailwater_source_last_event_timestamp_seconds", s.LastEvent, l...)
 	e.time("tailwater_source_heartbeat_timestamp_seconds", s.LastHeard, l...)
-	e.gauge("tailwater_source_lag_seconds", s.LagSeconds, l...)
+	if s.State.Owned() {
+		e.gauge("tailwater_source_lag_seconds", s.LagSeconds, l...)
+	}
 	if !s.ClockMeasured.IsZero() {
 		e.gauge("tailwater_source_clock_offset_seconds", s.ClockOffset, l...)
 	}
@@ -161,12 +170,25 @@ func (e emitter) shard(s *Shard) {
 	e.counter("tailwater_source_rows_total", float64(s.Rows), l...)
 	e.counter("tailwater_source_table_changes_total", float64(s.Tables), l...)
 	e.counter("tailwater_source_shadow_rows_total", float64(s.Shadows), l...)
+	e.counter("tailwater_source_accepted_total", float64(s.Accepted), l...)
+	e.counter("tailwater_source_invalid_text_total", float64(s.InvalidText), l...)
 	e.counter("tailwater_source_transactions_total", float64(s.Transactions), l...)
 	e.counter("tailwater_source_bytes_total", float64(s.Bytes), l...)
 	e.counter("tailwater_source_events_total", float64(s.Events), s.Source, s.Shard, "published")
 	e.counter("tailwater_source_events_total", float64(s.Filtered), s.Source, s.Shard, "filtered")
 	e.counter("tailwater_source_events_total", float64(s.Skipped), s.Source, s.Shard, "skipped")
 	e.time("tailwater_checkpoint_timestamp_seconds", s.LastSaved, l...)
+	if h := s.Headroom; h != nil {
+		e.gauge("tailwater_source_binlog_behind_bytes", float64(h.Behind), l...)
+		if h.Retention > 0 {
+			e.gauge("tailwater_source_binlog_headroom_seconds", h.Left, l...)
+		}
+	}
+	var passed uint64
+	for i := range s.Resets {
+		passed += s.Resets[i].Transactions
+	}
+	e.counter("tailwater_source_passed_transactions_total", float64(passed), l...)
 }
 
 func truth(b bool) float64 {

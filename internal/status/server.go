@@ -35,9 +35,9 @@ type ServerOptions struct {
 	Log     *slog.Logger
 }
 
-// Action does what a POST asks for. A *Problem is shown as it is; any other
-// error is a 500.
-type Action func(r *http.Request) error
+// Action does what a POST asks for, and returns the answer's body; nil is
+// {"ok":true}. A *Problem is shown as it is; any other error is a 500.
+type Action func(r *http.Request) (any, error)
 
 // Problem is an error of the API, in the members of RFC 9457.
 type Problem struct {
@@ -113,19 +113,24 @@ type Readiness struct {
 	NotReady []string `json:"not_ready,omitempty"`
 }
 
-// Ready says whether the pipeline makes progress: at least one shard streams,
-// none of the sinks is in error, and the stream takes events.
+// Ready says whether the process makes progress: at least one of the shards that
+// are its own streams, if there are any, none of the sinks is in error, and the
+// stream takes events. One that stands by, for others have the shards, is ready.
 func Ready(s Snapshot) Readiness {
 	var r Readiness
-	streaming := 0
+	streaming, own := 0, 0
 	for _, sh := range s.Shards {
+		if sh.State == Elsewhere {
+			continue
+		}
+		own++
 		if sh.State == Streaming {
 			streaming++
 		} else {
 			r.NotReady = append(r.NotReady, fmt.Sprintf("shard %s is %s", sh.Shard, sh.State))
 		}
 	}
-	r.Ready = streaming > 0
+	r.Ready = streaming > 0 || own == 0
 	for _, m := range s.Metrics {
 		if m.Error != "" {
 			r.Ready, r.NotReady = false, append(r.NotReady, "metric "+m.Metric+" does not move")
@@ -171,11 +176,14 @@ func (s *Server) action(do Action) http.HandlerFunc {
 				Suggestion: "send Authorization: Bearer with the content of the file api-token in the state directory"})
 			return
 		}
-		err := do(r)
+		answer, err := do(r)
+		if answer == nil {
+			answer = map[string]bool{"ok": true}
+		}
 		var p *Problem
 		switch {
 		case err == nil:
-			s.json(w, http.StatusAccepted, "application/json", map[string]bool{"ok": true})
+			s.json(w, http.StatusAccepted, "application/json", answer)
 		case errors.As(err, &p):
 			s.problem(w, p)
 		default:

@@ -62,13 +62,26 @@ const (
 	Stopped ShardState = "stopped"
 	// Ended: the process is stopping and the shard is drained.
 	Ended ShardState = "ended"
+	// Elsewhere: another process follows the shard, or is about to.
+	Elsewhere ShardState = "elsewhere"
+	// Waiting: the processes that share the shards have not said yet whose it is.
+	Waiting ShardState = "waiting"
 )
+
+// ShardStates are all states of a shard.
+var ShardStates = []ShardState{Connecting, Streaming, Stalled, Paused, Stopped, Ended, Elsewhere, Waiting}
+
+// Owned reports whether a shard in this state is this process's.
+func (s ShardState) Owned() bool { return s != Elsewhere && s != Waiting }
 
 // Shard is one shard's state.
 type Shard struct {
 	Source string     `json:"source"`
 	Shard  string     `json:"shard"`
 	State  ShardState `json:"state"`
+	// Owner is which process follows a shard that is elsewhere, host:pid, if that
+	// is known.
+	Owner string `json:"owner,omitempty"`
 	// Error is why the shard is not streaming; Hint is the way out.
 	Error string `json:"error,omitempty"`
 	// Since is when State began.
@@ -106,10 +119,20 @@ type Shard struct {
 	// fill, which are in no view.
 	Tables  uint64 `json:"table_changes"`
 	Shadows uint64 `json:"shadow_rows"`
+	// Accepted counts what would have stopped the shard, and was passed over
+	// because a person has accepted its transaction.
+	Accepted uint64 `json:"accepted"`
+	// InvalidText counts the values of events that are bytes in place of a text:
+	// they are not valid in the character set of their column.
+	InvalidText uint64 `json:"invalid_text"`
 	// Skipped counts events that already stood in the log.
 	Skipped    uint64 `json:"skipped"`
 	Bytes      uint64 `json:"bytes"`
 	Reconnects uint64 `json:"reconnects"`
+	// Headroom is nil until the server has been asked.
+	Headroom *Headroom `json:"headroom,omitempty"`
+	// Resets are the moves of the position by a person, the oldest first.
+	Resets []Reset `json:"resets,omitempty"`
 }
 
 // View is one view's topic.
@@ -131,12 +154,12 @@ type Capture struct {
 	Tables  int    `json:"tables"`
 	Stopped int    `json:"stopped"`
 	Skipped uint64 `json:"skipped_rows"`
-	// Marks are the tables of which a person must know something.
-	Marks []TableMark `json:"marks,omitempty"`
+	// Notices are the tables of which a person must know something.
+	Notices []TableNotice `json:"notices,omitempty"`
 }
 
-// TableMark is what befell a captured table of a shard.
-type TableMark struct {
+// TableNotice is what befell a captured table of a shard.
+type TableNotice struct {
 	Shard  string `json:"shard"`
 	Schema string `json:"schema"`
 	// Table is empty when the whole schema is meant.

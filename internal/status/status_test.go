@@ -115,14 +115,14 @@ func TestServer_UnknownPathIsAProblemWithAWayOut(t *testing.T) {
 func TestServer_PostsNeedTheToken(t *testing.T) {
 	var called string
 	base := serve(t, ServerOptions{Source: fixed(sample()), Token: "0123456789abcdef", Actions: map[string]Action{
-		"shards/{shard}/retry": func(r *http.Request) error {
+		"shards/{shard}/retry": func(r *http.Request) (any, error) {
 			switch called = r.PathValue("shard"); called {
 			case "00":
-				return nil
+				return nil, nil
 			case "boom":
-				return errors.New("no")
+				return nil, errors.New("no")
 			}
-			return &Problem{Status: 404, Title: "no such shard", Code: "no_shard", Detail: called}
+			return nil, &Problem{Status: 404, Title: "no such shard", Code: "no_shard", Detail: called}
 		},
 	}})
 	for _, c := range []struct {
@@ -148,7 +148,7 @@ func TestServer_PostsNeedTheToken(t *testing.T) {
 }
 
 func TestServer_WithoutATokenEveryPostIsRefused(t *testing.T) {
-	base := serve(t, ServerOptions{Source: fixed(sample()), Actions: map[string]Action{"x": func(*http.Request) error { return nil }}})
+	base := serve(t, ServerOptions{Source: fixed(sample()), Actions: map[string]Action{"x": func(*http.Request) (any, error) { return nil, nil }}})
 	if code, _ := do(t, "POST", base+"/api/v1/x", ""); code != 401 {
 		t.Errorf("POST = %d, want 401", code)
 	}
@@ -197,6 +197,23 @@ func TestReady_AsksForProgressNotForAProcess(t *testing.T) {
 	s.Stream.Paused = true
 	if r := Ready(s); r.Ready {
 		t.Errorf("stream paused: %+v, want not ready", r)
+	}
+}
+
+// Others have the shards, or there are none: nothing is wanting here.
+func TestReady_WhoStandsByIsReady(t *testing.T) {
+	s := sample()
+	s.Shards = nil
+	if r := Ready(s); !r.Ready {
+		t.Errorf("without shards: %+v, want ready", r)
+	}
+	s.Shards = []Shard{{Shard: "00", State: Elsewhere, Owner: "db1:7"}}
+	if r := Ready(s); !r.Ready || len(r.NotReady) > 0 {
+		t.Errorf("the shard is elsewhere: %+v, want ready", r)
+	}
+	s.Shards = append(s.Shards, Shard{Shard: "01", State: Waiting})
+	if r := Ready(s); r.Ready {
+		t.Errorf("nobody has said whose shard 01 is: %+v, want not ready", r)
 	}
 }
 

@@ -64,7 +64,7 @@ func (c *comparison) table(ctx context.Context, p *projection) error {
 	c.shares = make(map[uint16]*placed)
 	row := newScanRow(p.selected)
 	if !p.table.ordered() {
-		_, err := c.page(ctx, p, row, "SELECT "+list(p.selected)+" FROM "+from(p.table), nil)
+		_, err := c.page(ctx, p, row, "SELECT "+selectList(p.selected)+" FROM "+from(p.table), nil)
 		return err
 	}
 	keys := make([]int, len(p.table.key))
@@ -78,13 +78,19 @@ func (c *comparison) table(ctx context.Context, p *projection) error {
 	}
 	row = newScanRow(columns)
 	order := list(keyColumns(p.table))
-	text := "SELECT " + list(columns) + " FROM " + from(p.table)
+	text := "SELECT " + selectList(columns) + " FROM " + from(p.table)
 	tail := fmt.Sprintf(" ORDER BY %s LIMIT %d", order, c.r.v.o.PageRows)
-	after := " WHERE " + behind(keyColumns(p.table)) + tail
 	n, err := c.page(ctx, p, row, text+tail, nil)
+	// A key that is no text cannot be sent back: the rows behind it are found
+	// behind the last key that is one, by their number.
+	after, skip := "", 0
+	var args []any
 	for err == nil && n == c.r.v.o.PageRows {
-		args := pageArgs(row, keys)
-		n, err = c.page(ctx, p, row, text+after, args)
+		skip += n
+		if row.texts(keys) {
+			args, after, skip = pageArgs(row, keys), " WHERE "+behind(keyColumns(p.table)), 0
+		}
+		n, err = c.page(ctx, p, row, text+after+tail+fmt.Sprintf(" OFFSET %d", skip), args)
 	}
 	return err
 }
@@ -280,6 +286,8 @@ func showKey(p *projection, key []cell) func() string {
 				b.WriteString(`"***"`)
 			case c.null:
 				b.WriteString("null")
+			case c.raw:
+				b.WriteString(`{"_raw":` + string(quote(clip(c.text))) + "}")
 			default:
 				b.Write(quote(clip(c.text)))
 			}

@@ -64,6 +64,11 @@ func (h *hasher) cell(t change.Type, c cell) {
 		h.buf = append(h.buf, 0)
 		return
 	}
+	if c.raw {
+		h.buf = append(h.buf, 2)
+		h.text(c.text)
+		return
+	}
 	h.buf = append(h.buf, 1)
 	h.text(canonical(t, c.text))
 }
@@ -109,17 +114,23 @@ func (h *hasher) within(identity uint64, database, table string) uint64 {
 
 // parseKey reads the key of a record.
 func parseKey(raw []byte, into []cell) ([]cell, error) {
-	var texts []*string
-	if err := json.Unmarshal(raw, &texts); err != nil {
-		return nil, fmt.Errorf("the key is no JSON array of strings: %w", err)
+	var parts []json.RawMessage
+	if err := json.Unmarshal(raw, &parts); err != nil {
+		return nil, fmt.Errorf("the key is no JSON array: %w", err)
 	}
 	into = into[:0]
-	for _, s := range texts {
-		if s == nil {
-			into = append(into, null)
-		} else {
-			into = append(into, cell{text: *s})
+	for _, p := range parts {
+		if c, err := plainJSON(p); len(p) > 0 && (p[0] == '"' || p[0] == 'n') && err == nil {
+			into = append(into, c)
+			continue
 		}
+		var bytes struct {
+			Raw *string `json:"_raw"`
+		}
+		if err := json.Unmarshal(p, &bytes); err != nil || bytes.Raw == nil {
+			return nil, fmt.Errorf("the key has a part that is neither a string, nor null, nor an object of _raw")
+		}
+		into = append(into, cell{text: *bytes.Raw, raw: true})
 	}
 	return into, nil
 }

@@ -3,6 +3,7 @@ package verify
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"tailwater/change"
@@ -33,6 +34,8 @@ type event struct {
 	// lake.
 	raw   map[string]json.RawMessage
 	cells map[string]cell
+	// noText are the columns with bytes in place of a text.
+	noText []string
 }
 
 // metadata are the members of an event that are no columns.
@@ -69,6 +72,12 @@ func decodeEvent(r *stream.Record) (*event, error) {
 	if raw, ok := e.raw["_old"]; ok {
 		e.old, e.hasOld = cell{text: string(raw)}, true
 	}
+	if raw, ok := e.raw[rawMember]; ok {
+		var err error
+		if e.noText, err = rawNames(raw); err != nil {
+			return nil, err
+		}
+	}
 	if !isOp(op) {
 		return nil, fmt.Errorf("_op %q is none", op)
 	}
@@ -100,6 +109,7 @@ func (e *event) get(name string) (cell, bool, error) {
 		return null, false, nil
 	}
 	c, err := plainJSON(raw)
+	c.raw = slices.Contains(e.noText, name)
 	return c, true, err
 }
 
@@ -124,6 +134,11 @@ func decodeRow(row *parquet.FileRow, m *parquet.Manifest) (*event, error) {
 	if s, ok := row.Text("_old"); ok {
 		e.old, e.hasOld = cell{text: s}, true
 	}
+	if s, ok := row.Text(rawMember); ok {
+		if e.noText, err = rawNames([]byte(s)); err != nil {
+			return nil, err
+		}
+	}
 	for i := range m.Columns {
 		c := &m.Columns[i]
 		if isMetadata(c.From) {
@@ -139,7 +154,7 @@ func decodeRow(row *parquet.FileRow, m *parquet.Manifest) (*event, error) {
 		if old, has := e.cells[c.From]; has && !old.null {
 			return nil, fmt.Errorf("column %s has two values, one of them in %s", c.From, c.Name)
 		}
-		e.cells[c.From] = cell{text: fromLake(c, v)}
+		e.cells[c.From] = cell{text: fromLake(c, v), raw: slices.Contains(e.noText, c.From)}
 	}
 	return e, nil
 }

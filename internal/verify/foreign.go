@@ -72,7 +72,7 @@ func (v *verifier) checkCaptured(ctx context.Context) error {
 	if views > 0 {
 		v.findings.note("%d captured tables: the numbers of %d events were checked, their rows were not compared; a table that a view names is compared", views, events)
 	}
-	for _, m := range captured.Marks {
+	for _, m := range captured.Notices {
 		table := "schema " + m.Schema
 		if m.Table != "" {
 			table = "table " + m.Schema + "." + m.Table

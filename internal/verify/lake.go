@@ -262,7 +262,7 @@ func (l *lake) hashOf(e *event) [16]byte {
 	h.reset()
 	lsn := e.lsn.Bytes()
 	h.buf = append(append(h.buf, byte(e.op)), lsn[:]...)
-	for _, s := range []string{e.shard, e.database, e.table, e.schema, e.txid, e.old.text, fmt.Sprint(e.micros), e.ddl, e.to, e.from} {
+	for _, s := range []string{e.shard, e.database, e.table, e.schema, e.txid, e.old.text, fmt.Sprint(e.micros), e.ddl, e.to, e.from, fmt.Sprintf("%q", e.noText)} {
 		h.text(s)
 	}
 	known := 0

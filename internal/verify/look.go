@@ -190,7 +190,7 @@ func (r *rows) differing(s *suspect, e *event, d Difference) []Difference {
 		want := s.want[name]
 		got, ok, err := e.get(name)
 		t := typeOf(&r.schemas.list[schema], name)
-		if err == nil && ok && got.null == want.null && canonical(t, got.text) == canonical(t, want.text) {
+		if err == nil && ok && got.null == want.null && got.raw == want.raw && canonical(t, got.text) == canonical(t, want.text) {
 			continue
 		}
 		d.Column, d.Expected, d.Actual = name, want.show(), got.show()

@@ -16,6 +16,9 @@ func masked(m view.Mask, c *change.Column, v cell) cell {
 	if v.null {
 		return v
 	}
+	if v.raw {
+		return maskedRaw(m, v)
+	}
 	text := string(jsonText(c.Type, v))
 	if strings.HasPrefix(text, `"`) {
 		var s string
@@ -31,6 +34,20 @@ func masked(m view.Mask, c *change.Column, v cell) cell {
 	case "truncate":
 		runes := []rune(text)
 		return cell{text: string(runes[:min(m.Keep, len(runes))])}
+	}
+	return null
+}
+
+// maskedRaw is masked for bytes in place of a text.
+func maskedRaw(m view.Mask, v cell) cell {
+	raw := v.bytes()
+	switch m.Kind {
+	case "hash":
+		h := hmac.New(sha256.New, m.Salt)
+		h.Write(append([]byte{0xff}, raw...))
+		return cell{text: hex.EncodeToString(h.Sum(nil))}
+	case "truncate":
+		return rawCell(raw[:min(m.Keep, len(raw))])
 	}
 	return null
 }

@@ -206,7 +206,7 @@ func writeWhileComparing(t *testing.T, servers []*testenv.Server) {
 	f.halt()
 	compare("drained")
 	f.start()
-	hidden(t, f, servers[1])
+	t.Run("Hazard_A25_ChangesThatNobodyLoggedAreFound", func(t *testing.T) { hidden(t, f, servers[1]) })
 }
 
 // hidden changes rows behind the back of the binary log.

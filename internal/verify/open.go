@@ -2,13 +2,10 @@ package verify
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -16,7 +13,6 @@ import (
 	"tailwater/internal/config"
 	"tailwater/internal/objstore/s3"
 	"tailwater/internal/pipeline"
-	"tailwater/internal/status"
 	"tailwater/stream"
 	"tailwater/stream/embedded"
 )
@@ -124,35 +120,4 @@ func lakeAway(err error) error {
 		return &UnreachableError{"the lake cannot be read", err}
 	}
 	return nil
-}
-
-// shardState says what the running pipeline tells of a shard.
-func (v *verifier) shardState(ctx context.Context, shard string) string {
-	const hint = "wait longer with --timeout"
-	if v.running.HTTP == "" {
-		return hint
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.running.HTTP+"/api/v1/status", nil)
-	if err != nil {
-		return hint
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return hint
-	}
-	defer resp.Body.Close()
-	var s status.Snapshot
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(&s); err != nil {
-		return hint
-	}
-	for i := range s.Shards {
-		if sh := &s.Shards[i]; sh.Shard == shard && sh.Error != "" {
-			return fmt.Sprintf("the pipeline says that it is %s: %s", sh.State, sh.Error)
-		} else if sh.Shard == shard {
-			return fmt.Sprintf("the pipeline says that it is %s, %.0f s behind: %s", sh.State, sh.LagSeconds, hint)
-		}
-	}
-	return "the pipeline that runs does not have this shard"
 }

@@ -30,7 +30,7 @@ type projection struct {
 	where *expr.Value
 	// seen describes the source behind its masks, texts holds a row of it.
 	seen  []change.Column
-	texts expr.Texts
+	texts textRow
 	row   []cell
 	out   []cell
 	keys  []cell
@@ -83,7 +83,7 @@ func newProjection(def *view.Definition, shard string, t *table, captures map[st
 	p.row = make([]cell, len(p.source))
 	p.out = make([]cell, len(p.outputs))
 	p.keys = make([]cell, len(p.key))
-	p.texts = make(expr.Texts, len(p.source))
+	p.texts = textRow{make(expr.Texts, len(p.source)), func(col int) bool { return p.row[col].raw }}
 	return p, nil
 }
 
@@ -278,7 +278,7 @@ func (p *projection) load(selected []cell) {
 		default:
 			p.row[i] = selected[c.at]
 		}
-		p.texts[i] = nil
+		p.texts.texts[i] = nil
 	}
 }
 
@@ -305,8 +305,8 @@ func (p *projection) evaluate() ([]cell, bool, error) {
 // prepare renders the columns that an expression reads.
 func (p *projection) prepare(v *expr.Value) {
 	for _, i := range v.Columns() {
-		if p.texts[i] == nil {
-			p.texts[i] = jsonText(p.source[i].Type, p.row[i])
+		if p.texts.texts[i] == nil {
+			p.texts.texts[i] = jsonText(p.source[i].Type, p.row[i])
 		}
 	}
 }
@@ -323,6 +323,9 @@ func (p *projection) eval(o *output) (cell, error) {
 	v := p.row[o.copied]
 	if o.path == nil || v.null {
 		return v, nil
+	}
+	if v.raw {
+		return null, fmt.Errorf("a path leads into column %s: %w", p.source[o.copied].Name, change.ErrInvalidText)
 	}
 	if p.source[o.copied].Type == change.Text && !json.Valid([]byte(v.text)) {
 		return null, nil

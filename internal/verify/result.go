@@ -136,17 +136,23 @@ func (r *Result) Compared() bool {
 
 // findings collects differences up to a limit. It is safe for concurrent use.
 type findings struct {
-	mu    sync.Mutex
-	limit int
-	found int64
-	list  []Difference
-	notes []string
+	mu sync.Mutex
+	// passed says, by shard, what a person has taken out of the comparison's
+	// reach: a difference of its rows may be of that.
+	passed map[string]string
+	limit  int
+	found  int64
+	list   []Difference
+	notes  []string
 }
 
 func (f *findings) add(d Difference) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.found++
+	if why := f.passed[d.Shard]; why != "" && d.Part == "rows" {
+		d.Text += " (" + why + ")"
+	}
 	if len(f.list) < f.limit {
 		f.list = append(f.list, d)
 	}

@@ -207,27 +207,56 @@ type scanRow struct {
 	raw     []any
 	into    []any
 	cells   []cell
+	// checked are the columns whose bytes stand behind all columns.
+	checked []int
 }
 
 func newScanRow(columns []change.Column) *scanRow {
-	s := &scanRow{columns: columns, raw: make([]any, len(columns)), into: make([]any, len(columns)), cells: make([]cell, len(columns))}
+	s := &scanRow{columns: columns, cells: make([]cell, len(columns)), checked: checked(columns)}
+	s.raw = make([]any, len(columns)+len(s.checked))
+	s.into = make([]any, len(s.raw))
 	for i := range s.raw {
 		s.into[i] = &s.raw[i]
 	}
 	return s
 }
 
-// scan reads the row at hand. The cells are valid until the next scan.
+// scan reads the row at hand, of a selectList. The cells are valid until the next scan.
 func (s *scanRow) scan(rows *sql.Rows) error {
 	if err := rows.Scan(s.into...); err != nil {
 		return err
 	}
-	for i := range s.raw {
+	at := len(s.columns)
+	for i := range s.columns {
 		c, err := fromServer(&s.columns[i], s.raw[i])
 		if err != nil {
 			return err
 		}
+		var digits any
+		if len(s.checked) > at-len(s.columns) && s.checked[at-len(s.columns)] == i {
+			digits = s.raw[at]
+			at++
+		}
+		if isText(s.columns[i].Type) && !c.null {
+			if c, err = textOf(&s.columns[i], c, digits); err != nil {
+				return err
+			}
+		}
 		s.cells[i] = c
 	}
 	return nil
+}
+
+// isText reports whether the values of a type are text of a character set.
+func isText(t change.Type) bool { return t == change.Text || t == change.Enum || t == change.Set }
+
+// texts reports whether all of some cells of the row are what they seem: a
+// server that is asked for the rows behind them finds them by what it sent.
+func (s *scanRow) texts(columns []int) bool {
+	for _, i := range columns {
+		if s.cells[i].raw {
+			return false
+		}
+	}
+	return true
 }

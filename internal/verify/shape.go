@@ -156,7 +156,7 @@ func describe(r []cell) (change.Column, error) {
 	case change.DateTime, change.Timestamp, change.Time:
 		c.Scale = number(r[6])
 	case change.Enum, change.Set:
-		c.Members = members(r[2].text)
+		c.Members, c.Charset = members(r[2].text), r[8].text
 	case change.Text, change.Bytes:
 		c.Length, c.Charset = number(r[7]), r[8].text
 	}

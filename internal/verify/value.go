@@ -18,6 +18,9 @@ import (
 type cell struct {
 	text string
 	null bool
+	// raw says that it is the base64 of bytes that are no text in their
+	// character set.
+	raw bool
 }
 
 var null = cell{null: true}
@@ -26,6 +29,9 @@ var null = cell{null: true}
 func (c cell) show() string {
 	if c.null {
 		return "NULL"
+	}
+	if c.raw {
+		return clip("bytes that are no text, base64 " + c.text)
 	}
 	return clip(c.text)
 }

@@ -138,6 +138,9 @@ func (v *verifier) report(ctx context.Context) (stop func()) {
 }
 
 func (v *verifier) run(ctx context.Context) error {
+	if err := v.loadResets(ctx); err != nil {
+		return err
+	}
 	for _, part := range []struct {
 		name string
 		run  func(context.Context) error
@@ -247,6 +250,7 @@ func (v *verifier) snapshots(ctx context.Context) ([]*server, error) {
 			if err != nil {
 				return out, err
 			}
+			s.earliest = s.earliest && v.findings.passed[shard.ID] == ""
 			out = append(out, s)
 			if err := s.snapshot(ctx, wanted); err != nil {
 				return out, &UnreachableError{fmt.Sprintf("shard %s at %s cannot be read", shard.ID, shard.Addr), err}
@@ -283,7 +287,7 @@ func (v *verifier) await(ctx context.Context, servers []*server) error {
 	limit, cancel := context.WithTimeout(ctx, v.o.Timeout)
 	defer cancel()
 	for _, s := range servers {
-		for {
+		for try := 0; ; try++ {
 			missing, err := v.behind(ctx, s)
 			if err != nil {
 				return fmt.Errorf("shard %s: %w", s.shard.ID, err)
@@ -293,6 +297,11 @@ func (v *verifier) await(ctx context.Context, servers []*server) error {
 			}
 			if v.running == nil {
 				return &UnreachableError{What: fmt.Sprintf("shard %s: the stream lacks %s, and no pipeline runs that could read it: start it, or stop the writes before it drains", s.shard.ID, missing)}
+			}
+			if try%10 == 0 {
+				if err := v.stopped(ctx, servers); err != nil {
+					return err
+				}
 			}
 			if !pause(limit, 50*time.Millisecond) {
 				if ctx.Err() != nil {

@@ -130,6 +130,9 @@ func (m *metric) place(e *event) (start int64, group string, ok bool, err error)
 	if start = at - at%m.size; start < m.from {
 		return 0, "", false, nil
 	}
+	if slices.Contains(e.noText, m.Value.Column) {
+		return 0, "", false, fmt.Errorf("column %s: %w, and have no place in the order of texts", m.Value.Column, change.ErrInvalidText)
+	}
 	return start, string(m.group(e)), true, nil
 }
 
@@ -143,6 +146,9 @@ func (m *metric) group(e *event) []byte {
 		raw, ok := e.raw[name]
 		if !ok {
 			raw = json.RawMessage("null")
+		}
+		if slices.Contains(e.noText, name) {
+			raw = json.RawMessage(`{"_raw":` + string(raw) + `}`)
 		}
 		text = append(text, raw...)
 	}
@@ -190,7 +196,7 @@ func (m *metric) takes(e *event) (bool, error) {
 	if m.where == nil {
 		return true, nil
 	}
-	row := make(expr.Texts, len(m.columns))
+	row := textRow{make(expr.Texts, len(m.columns)), func(col int) bool { return slices.Contains(e.noText, m.columns[col].Name) }}
 	for _, i := range m.where.Columns() {
 		c := &m.columns[i]
 		raw, ok := e.raw[c.Name]
@@ -204,7 +210,7 @@ func (m *metric) takes(e *event) (bool, error) {
 			}
 			raw = json.RawMessage(plain.text)
 		}
-		row[i] = raw
+		row.texts[i] = raw
 	}
 	out, err := m.where.AppendJSON(nil, &row)
 	return string(out) == "true", err

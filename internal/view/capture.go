@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"tailwater/change"
@@ -15,11 +16,15 @@ type Capture struct {
 }
 
 // capturePattern is a compiled "schema.table" with * in it.
-type capturePattern struct{ database, table *regexp.Regexp }
+type capturePattern struct {
+	database, table *regexp.Regexp
+	// names are its two parts as they were written.
+	names []string
+}
 
 // NewCapture compiles patterns of the form schema.table, in which * stands for
-// any text, the empty one too. No include pattern takes every table; what an
-// exclude pattern matches is not taken. The first dot divides schema and table.
+// any text, the empty one too; SplitName says how they are cut. No include pattern takes every table; what an
+// exclude pattern matches is not taken.
 func NewCapture(include, exclude []string) (*Capture, error) {
 	c := &Capture{}
 	for _, part := range []struct {
@@ -44,11 +49,11 @@ func CheckCapturePattern(text string) error {
 }
 
 func parseCapture(text string) (capturePattern, error) {
-	database, table, ok := strings.Cut(text, ".")
-	if !ok || database == "" || table == "" {
-		return capturePattern{}, fmt.Errorf("%q is no pattern of tables: write schema.table, where * stands for any text (shop.*, *.orders)", text)
+	parts, ok := SplitName(text, 2)
+	if !ok {
+		return capturePattern{}, fmt.Errorf("%q is no pattern of tables: write schema.table, where * stands for any text (shop.*, *.orders), and a name with a dot in it stands in backquotes (`my.db`.*)", text)
 	}
-	return capturePattern{wildcard(database), wildcard(table)}, nil
+	return capturePattern{wildcard(parts[0]), wildcard(parts[1]), parts}, nil
 }
 
 // wildcard compiles a text with *. Everything else stands for itself.
@@ -78,6 +83,15 @@ func (c *Capture) Takes(database, table string) bool {
 		}
 	}
 	return len(c.include) == 0
+}
+
+// Names returns what the patterns say of databases and tables.
+func (c *Capture) Names() []string {
+	var out []string
+	for _, p := range slices.Concat(c.include, c.exclude) {
+		out = append(out, p.names...)
+	}
+	return out
 }
 
 // TakesDatabase reports whether any table of a database may be captured.

@@ -65,6 +65,10 @@ func docBlocks(t *testing.T) map[string]string {
 		of.LSN.Row, of.LSN.Part = c.Row, 7
 		return string(AppendTableEvent(nil, &TableChange{TableChange: c, Shard: of.Shard, TSMicros: of.TSMicros, LSN: of.LSN, GTID: of.GTID}))
 	}
+	bytes := docView()
+	bytes.Where, bytes.Select = "", []Item{{Name: "id"}, {Name: "email"}}
+	kept := later(&Change{Op: change.Update, Before: withRaw("email", "J\xae"), After: withRaw("email", "J\xaex")}, 5)
+	kept.Shard, kept.LSN.Epoch, kept.LSN.Txn, kept.LSN.Row, kept.TSMicros = testShard, 1, kept.LSN.Txn+0x2d093, 1, kept.TSMicros+1763633410123456
 	orders, old := change.TableName{Database: "shop_03", Name: "orders_7"}, change.TableName{Database: "archive", Name: "orders"}
 	return map[string]string{
 		"truncated":    table(3, &change.TableChange{DDL: change.Truncated, Table: orders, Row: 1}),
@@ -74,6 +78,7 @@ func docBlocks(t *testing.T) map[string]string {
 		"update":       string(one(p, later(testChange(change.Update, docRow("status", `"new"`, "amount", "10.00"), docRow()), 1)).Value),
 		"leaves":       string(one(p, later(testChange(change.Update, docRow("status", `"new"`, "amount", "10.00"), docRow("status", `"test"`)), 1)).Value),
 		"moved-from":   string(moved[0].Value), "moved-to": string(moved[1].Value),
+		"raw":        string(one(mustCompile(t, bytes, docTable()), kept).Value),
 		"masked-key": string(hidden.Key), "masked": string(hidden.Value),
 	}
 }
@@ -125,7 +130,7 @@ func TestEventDoc_ExamplesAreRealEvents(t *testing.T) {
 	for name := range blocks {
 		t.Errorf("the page has no example %s", name)
 	}
-	if n := bytes.Count(page, []byte("```")); n != 2*10 {
+	if n := bytes.Count(page, []byte("```")); n != 2*11 {
 		t.Errorf("the page has %d fences: a block is not checked", n)
 	}
 }
@@ -240,7 +245,7 @@ func TestEventDoc_Members(t *testing.T) {
 	for _, row := range docTableRows(t, "| member | text | always | meaning |") {
 		named = append(named, row[0])
 	}
-	e := apply(t, mustCompile(t, docView(), docTable()), testChange(change.Update, docRow("amount", "1.00"), docRow()))[0]
+	e := apply(t, mustCompile(t, docView(), docTable()), rawChange(change.Update, docRow("amount", "1.00"), withRaw("status", "\xae")))[0]
 	var got []string
 	for _, m := range members(t, e.Value) {
 		if !strings.HasPrefix(m, "_") {

@@ -3,6 +3,7 @@ package view
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -72,9 +73,17 @@ func newMasker(m *Mask, c change.Column) (*masker, change.Column, error) {
 
 // append appends the JSON text of the masked cell. The hash of a text is that
 // of its characters, the hash of anything else that of its JSON text, so 42
-// and "42" hash alike.
+// and "42" hash alike. Bytes that are no text in their character set have a hash
+// too, which is no text's; cut short they are still no text, and refused.
 func (m *masker) append(dst []byte, row change.Row, col int) ([]byte, error) {
 	cell, err := row.AppendJSON(m.cell[:0], col)
+	if m.kind == maskHash && errors.Is(err, change.ErrInvalidText) {
+		raw, err := m.raw(row, col)
+		if err != nil {
+			return dst, err
+		}
+		return m.appendHash(dst, notUTF8, raw), nil
+	}
 	if err != nil {
 		return dst, err
 	}
@@ -89,9 +98,41 @@ func (m *masker) append(dst []byte, row change.Row, col int) ([]byte, error) {
 	if m.kind == maskTruncate {
 		return jsontext.AppendQuoted(dst, text[:prefix(text, m.keep)]), nil
 	}
+	return m.appendHash(dst, nil, text), nil
+}
+
+// notUTF8 stands before bytes that are no text where they are hashed: no text
+// begins with it, so that none has their hash.
+var notUTF8 = []byte{0xff}
+
+func (m *masker) appendHash(dst, before, text []byte) []byte {
 	m.hmac.Reset()
+	m.hmac.Write(before)
 	m.hmac.Write(text)
 	dst = hex.AppendEncode(append(dst, '"'), m.hmac.Sum(m.sum[:0]))
+	return append(dst, '"')
+}
+
+// raw returns the bytes of a cell that is no text in its character set.
+func (m *masker) raw(row change.Row, col int) ([]byte, error) {
+	cell, err := appendRaw(m.cell[:0], row, col)
+	if err != nil {
+		return nil, err
+	}
+	m.cell = kept(cell)
+	raw, err := base64.StdEncoding.AppendDecode(m.plain[:0], cell[1:len(cell)-1])
+	m.plain = kept(raw)
+	return raw, err
+}
+
+// appendRaw appends what truncate leaves of such bytes: as many as it leaves of
+// the characters of a text.
+func (m *masker) appendRaw(dst []byte, row change.Row, col int) ([]byte, error) {
+	raw, err := m.raw(row, col)
+	if err != nil {
+		return dst, err
+	}
+	dst = base64.StdEncoding.AppendEncode(append(dst, '"'), raw[:min(m.keep, len(raw))])
 	return append(dst, '"'), nil
 }
 

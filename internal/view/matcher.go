@@ -64,6 +64,18 @@ func (m *Matcher) Match(source, _, database, table string) []Match {
 	return out
 }
 
+// Names returns what the patterns of a source's views say of databases and
+// tables, without their {x}.
+func (m *Matcher) Names(source string) []string {
+	var out []string
+	for i := range m.entries {
+		if e := &m.entries[i]; e.def.Source == source {
+			out = append(append(out, e.database.literals...), e.table.literals...)
+		}
+	}
+	return out
+}
+
 // MatchDatabase returns the views that take tables of a database of a source, in
 // the order of the definitions.
 func (m *Matcher) MatchDatabase(source, database string) []*Definition {

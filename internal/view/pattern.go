@@ -13,6 +13,8 @@ type pattern struct {
 	// names are the {x} of the pattern, in order; groups are their groups.
 	names  []string
 	groups []int
+	// literals are the texts between them.
+	literals []string
 }
 
 // patternError is a mistake in a pattern.
@@ -74,6 +76,7 @@ func parsePattern(s string) (*pattern, error) {
 				j++
 			}
 			re.WriteString(regexp.QuoteMeta(s[i:j]))
+			p.literals = append(p.literals, s[i:j])
 			i = j
 		}
 	}

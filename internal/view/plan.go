@@ -2,8 +2,10 @@ package view
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"tailwater/change"
@@ -50,6 +52,9 @@ type image struct {
 	buf    []byte
 	places []place
 	key    []byte
+	// raw are the cells, ascending, that hold the base64 of bytes in place of a
+	// text: they are not valid in its character set.
+	raw []int
 }
 
 // place is where a cell begins and ends in an image.
@@ -92,6 +97,14 @@ func (p *Plan) Schema() change.Schema { return p.schema }
 // what it could not do, and nothing of the change was handed over; it must
 // stop the shard, or the row would be lost.
 func (p *Plan) Apply(c *Change, emit func(Event) error) error {
+	err := p.apply(c, emit)
+	// What a huge row has grown is given up now, not when the next row comes.
+	p.out, p.before.buf, p.after.buf = kept(p.out), kept(p.before.buf), kept(p.after.buf)
+	return err
+}
+
+// apply is Apply, and leaves the memory as it is.
+func (p *Plan) apply(c *Change, emit func(Event) error) error {
 	p.out, p.parts = kept(p.out), 0
 	before, after, err := p.images(c)
 	p.src.row = nil
@@ -156,31 +169,39 @@ func (p *Plan) take(row change.Row, m *image) (bool, error) {
 			return false, nil
 		}
 	}
-	m.buf = kept(m.buf)
+	m.buf, m.raw = kept(m.buf), m.raw[:0]
 	for i := range p.cells {
 		c := &p.cells[i]
 		if i < p.shown {
 			m.buf = append(m.buf, c.key...)
 		}
 		start := len(m.buf)
+		var raw bool
 		var err error
-		if m.buf, err = p.appendCell(m.buf, c); err != nil {
+		if m.buf, raw, err = p.appendCell(m.buf, c); err != nil {
 			return false, fmt.Errorf("key %s, select.%s: %w", p.keyForError(), c.name, err)
+		}
+		if raw {
+			m.raw = append(m.raw, i)
 		}
 		m.places[i] = place{start, len(m.buf)}
 	}
 	m.key = append(kept(m.key), '[')
 	for n, i := range p.key {
-		m.key = appendKeyPart(m.key, n, m.cell(i))
+		m.key = appendKeyPart(m.key, n, m.cell(i), m.isRaw(i))
 	}
 	m.key = append(m.key, ']')
 	return true, nil
 }
 
-// appendKeyPart appends the text of a cell as a JSON string; NULL is null.
-func appendKeyPart(dst []byte, n int, cell []byte) []byte {
+// appendKeyPart appends the text of a cell as a JSON string; NULL is null, and
+// bytes in place of a text are an object, which is the key of no text.
+func appendKeyPart(dst []byte, n int, cell []byte, raw bool) []byte {
 	if n > 0 {
 		dst = append(dst, ',')
+	}
+	if raw {
+		return append(append(append(dst, `{"_raw":`...), cell...), '}')
 	}
 	if cell[0] == '"' || string(cell) == "null" {
 		return append(dst, cell...)
@@ -193,41 +214,45 @@ func appendKeyPart(dst []byte, n int, cell []byte) []byte {
 func (p *Plan) keyForError() string {
 	key := []byte{'['}
 	for n, i := range p.key {
-		cell, err := p.appendCell(nil, &p.cells[i])
+		cell, raw, err := p.appendCell(nil, &p.cells[i])
 		if err != nil {
 			return "unknown"
 		}
-		key = appendKeyPart(key, n, cell)
+		key = appendKeyPart(key, n, cell, raw)
 	}
 	return string(append(key, ']'))
 }
 
 var errEmptyCell = errors.New("the row gives no text for the column")
 
-// appendCell appends the JSON text of one cell of the row at hand.
-func (p *Plan) appendCell(dst []byte, c *cell) ([]byte, error) {
+// appendCell appends the JSON text of one cell of the row at hand; raw says that
+// it is the base64 of bytes that are not valid in the column's character set.
+// Only a copy can be that: what is computed of such a text would be a guess.
+func (p *Plan) appendCell(dst []byte, c *cell) (out []byte, raw bool, err error) {
 	start := len(dst)
-	var err error
 	switch c.kind {
 	case cellConstant:
-		return append(dst, c.text...), nil
+		return append(dst, c.text...), false, nil
 	case cellCopy:
 		dst, err = p.src.AppendJSON(dst, c.col)
+		if raw = err != nil && errors.Is(err, change.ErrInvalidText); raw {
+			dst, err = p.src.AppendRaw(dst[:start], c.col)
+		}
 	case cellDocument:
 		dst, err = p.appendDocument(dst, c.col)
 	case cellValue:
 		dst, err = c.value.AppendJSON(dst, p.src)
 	}
 	if err != nil {
-		return dst, err
+		return dst, false, err
 	}
 	if len(dst) == start {
-		return dst, errEmptyCell
+		return dst, false, errEmptyCell
 	}
 	if c.quote != quoteNone {
 		dst = quoteNumber(dst, start, c.quote)
 	}
-	return dst, nil
+	return dst, raw, nil
 }
 
 // appendDocument appends the text of a JSON column as a JSON string.
@@ -284,16 +309,25 @@ func (p *Plan) emit(c *Change, op change.Op, m *image, emit func(Event) error) e
 	}
 	start := len(p.out)
 	p.meta.of(p, c)
-	out := append(p.out, `{"_op":"`...)
+	// With the most that the rest of an event takes, so that it is made once.
+	need := len(m.buf) + len(p.meta.front) + len(p.meta.back) + 128
+	if op == change.Update && p.old {
+		need += len(p.before.buf)
+	}
+	out := append(slices.Grow(p.out, need), `{"_op":"`...)
 	out = append(out, byte(op))
 	out = append(out, p.meta.front...)
 	out = lsn.Append(out)
-	out = append(append(out, p.meta.back...), m.members(p.shown)...)
+	out = append(out, p.meta.back...)
+	if len(m.raw) > 0 {
+		out = p.appendRaw(out, m, nil, [2]string{`,"_raw":[`, `]`})
+	}
+	out = append(out, m.members(p.shown)...)
 	if op == change.Update && p.old {
 		out = p.appendOld(out)
 	}
 	p.out = append(out, '}')
-	return emit(Event{Op: op, LSN: lsn, Key: m.key, Value: p.out[start:]})
+	return emit(Event{Op: op, LSN: lsn, Key: m.key, Value: p.out[start:], Raw: len(m.raw)})
 }
 
 // meta is the metadata of an event but for _op and _lsn: all rows of a
@@ -325,14 +359,18 @@ func (p *Plan) emitAs(c *Change, op change.Op, lsn change.LSN, m *image, emit fu
 	p.event = envelope.Event{
 		Op: op, Commit: c.TSMicros, Read: c.ReadMicros, TxID: c.GTID, File: c.File, Pos: c.Pos, Row: lsn.Row, Server: c.Server,
 	}
+	err := p.refuseRaw(m)
 	if op == change.Update || op == change.Delete {
 		p.event.Before = &p.before
+		err = cmp.Or(err, p.refuseRaw(&p.before))
 	}
 	if op != change.Delete {
 		p.event.After = m
 	}
-	start := len(p.out)
-	out, err := p.envelope.Append(p.out, &p.event)
+	start, out := len(p.out), p.out
+	if err == nil {
+		out, err = p.envelope.Append(out, &p.event)
+	}
 	end := len(out)
 	if err == nil {
 		out, err = p.envelope.AppendKey(out, m)
@@ -346,20 +384,29 @@ func (p *Plan) emitAs(c *Change, op change.Op, lsn change.LSN, m *image, emit fu
 
 // appendOld appends _old: the columns whose text changed, as they were.
 func (p *Plan) appendOld(out []byte) []byte {
-	open := false
+	open, raw := false, len(p.before.raw)+len(p.after.raw) > 0
 	for i := range p.cells[:p.shown] {
-		was := p.before.cell(i)
-		if bytes.Equal(was, p.after.cell(i)) {
+		if bytes.Equal(p.before.cell(i), p.after.cell(i)) && !(raw && p.changed(i)) {
 			continue
 		}
 		key := p.cells[i].key
 		if !open {
-			out, key, open = append(out, `,"_old":{`...), key[1:], true
+			out, open = append(out, `,"_old":{`...), true
+			if len(p.before.raw) > 0 {
+				out = p.appendRaw(out, &p.before, p.changed, [2]string{`"_raw":[`, `],`})
+			}
+			key = key[1:]
 		}
-		out = append(append(out, key...), was...)
+		out = append(append(out, key...), p.before.cell(i)...)
 	}
 	if open {
 		out = append(out, '}')
 	}
 	return out
+}
+
+// changed reports whether an update changed a cell: its text, or whether that
+// is one.
+func (p *Plan) changed(i int) bool {
+	return !bytes.Equal(p.before.cell(i), p.after.cell(i)) || p.before.isRaw(i) != p.after.isRaw(i)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -39,7 +40,7 @@ func TestApply_EventsOfOneChangeStayValidTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(events) != 2 || string(events[0].Key) != `["03","42"]` || string(events[1].Key) != `["03","43"]` || !json.Valid(events[0].Value) || !json.Valid(events[1].Value) {
-		t.Errorf("the first event was overwritten: %s", events)
+		t.Errorf("the first event was overwritten: %v", events)
 	}
 }
 
@@ -63,7 +64,7 @@ func TestHazard_A86_KeysThatDifferInCaseAreTwoKeys(t *testing.T) {
 	p := mustCompile(t, ordersView(func(d *Definition) { d.Key = []string{"email"} }), orders())
 	events := apply(t, p, testChange(change.Update, order("email", `"A"`), order("email", `"a"`)))
 	if len(events) != 2 || string(events[0].Key) != `["A"]` || string(events[1].Key) != `["a"]` {
-		t.Errorf("got %s, want d of [\"A\"] and c of [\"a\"]", events)
+		t.Errorf("got %v, want d of [\"A\"] and c of [\"a\"]", events)
 	}
 }
 
@@ -348,5 +349,25 @@ func BenchmarkApply(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+func TestApply_AHugeRowIsRenderedOnceAndNotKept(t *testing.T) {
+	p := mustCompile(t, shopView(), orders())
+	huge := `"` + strings.Repeat("x", 8<<20) + `"`
+	c := testChange(change.Create, nil, order("status", huge))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	size := 0
+	if err := p.Apply(c, func(e Event) error { size = len(e.Value); return nil }); err != nil || size < len(huge) {
+		t.Fatalf("an event of %d bytes and %v, want it to hold the row", size, err)
+	}
+	runtime.ReadMemStats(&after)
+	// The text that where compares, the image, and the event.
+	if took := after.TotalAlloc - before.TotalAlloc; took > uint64(size)*7/2 {
+		t.Errorf("an event of %d bytes took %d", size, took)
+	}
+	if cap(p.out) > maxKept || cap(p.after.buf) > maxKept {
+		t.Error("what the row has grown is still held")
 	}
 }

@@ -20,7 +20,7 @@ type source struct {
 	table     int
 }
 
-var _ change.Row = (*source)(nil)
+var _ change.RawRow = (*source)(nil)
 
 // State reports whether a cell is absent, NULL or present. A dropped column is
 // NULL whatever it holds.
@@ -59,4 +59,22 @@ func (s *source) AppendJSON(dst []byte, col int) ([]byte, error) {
 		return dst, errors.New("the column is absent")
 	}
 	return s.masks[col].append(dst, s.row, col)
+}
+
+// AppendRaw appends the bytes of a cell that AppendJSON has refused with
+// change.ErrInvalidText: a masked one shows no more of them than its mask lets.
+func (s *source) AppendRaw(dst []byte, col int) ([]byte, error) {
+	if s.masks == nil || s.masks[col] == nil {
+		return appendRaw(dst, s.row, col)
+	}
+	return s.masks[col].appendRaw(dst, s.row, col)
+}
+
+// appendRaw is AppendRaw of a row, if it has it.
+func appendRaw(dst []byte, row change.Row, col int) ([]byte, error) {
+	raw, ok := row.(change.RawRow)
+	if !ok {
+		return dst, change.ErrInvalidText
+	}
+	return raw.AppendRaw(dst, col)
 }

@@ -49,6 +49,9 @@ type Definition struct {
 	Metadata Metadata
 	// QuoteBig writes integers beyond 2^53 and all decimals as JSON strings.
 	QuoteBig bool
+	// TableEvents has the events of tables that the Envelope's system knows, where
+	// that is another one than the flat one, which always has them.
+	TableEvents bool
 	// Envelope is the form of the events. Metadata and QuoteBig are about the
 	// flat one only.
 	Envelope envelope.Kind
@@ -123,4 +126,6 @@ type Event struct {
 	LSN   change.LSN
 	Key   []byte
 	Value []byte
+	// Raw counts the values that are bytes in place of a text, as _raw says.
+	Raw int
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	pq "github.com/parquet-go/parquet-go"
 
@@ -44,6 +45,10 @@ type fileWriter struct {
 	conv   []converter
 	picker *codec.Picker
 	raw    [][]byte
+	// rawAt is the place of _raw among what is picked, of which hasRaw says that
+	// it has a column.
+	rawAt  int
+	hasRaw bool
 	// block holds up to blockRows values of each column, arena the bytes of
 	// those that are not slices of an event.
 	block [][]pq.Value
@@ -60,7 +65,8 @@ type fileWriter struct {
 	// schemas are the view's, by fingerprint.
 	schemas map[string]*change.Schema
 	// misfits are the columns with a value that neither they nor a text
-	// column of theirs can hold, in the order in which they were found.
+	// column of theirs can hold, in the order in which they were found, and
+	// _raw where it has none.
 	misfits []string
 }
 
@@ -91,7 +97,11 @@ func newFileWriter(m *Manifest, schemas map[string]*change.Schema, k *codecs) *f
 			w.conv[i].text = at
 		}
 	}
-	w.picker = codec.NewPicker(names)
+	if w.rawAt, w.hasRaw = index[codec.RawName]; !w.hasRaw {
+		w.rawAt = len(names)
+		names = append(names, codec.RawName)
+	}
+	w.picker = codec.NewEventPicker(names)
 	w.raw = make([][]byte, len(names))
 	return w
 }
@@ -102,7 +112,7 @@ const longRow = 4 << 10
 
 // openEnded reports whether a column's values may be of any length.
 func openEnded(c *Column) bool {
-	return c.Kind == KindBytes || c.Kind == KindText && c.Source != change.Enum && (c.Source != "" || c.Misfit || c.From == "_old")
+	return c.Kind == KindBytes || c.Kind == KindText && c.Source != change.Enum && (c.Source != "" || c.Misfit || c.From == "_old" || c.From == codec.RawName)
 }
 
 // build returns the files of the manifest, in its order. It returns errMisfit
@@ -283,6 +293,9 @@ func (w *fileWriter) convert(r *row) error {
 	if err := w.picker.Pick(r.value, w.raw); err != nil {
 		return fmt.Errorf("event %s: %w", r.lsn, err)
 	}
+	if w.raw[w.rawAt] != nil && !w.hasRaw {
+		w.lacks(codec.RawName)
+	}
 	if w.takes == nil || r.schema != w.last {
 		w.takes, w.last = w.route(r.schema), r.schema
 	}
@@ -309,16 +322,18 @@ func (w *fileWriter) convert(r *row) error {
 	return nil
 }
 
+// lacks remembers that the manifest has no column for what an event says.
+func (w *fileWriter) lacks(from string) {
+	if !slices.Contains(w.misfits, from) {
+		w.misfits = append(w.misfits, from)
+	}
+}
+
 // keepText makes the text of a value that its typed column cannot hold, and
 // remembers the column when it has no text column yet.
 func (w *fileWriter) keepText(c *converter, raw []byte) (pq.Value, error) {
 	if c.text < 0 {
-		for _, m := range w.misfits {
-			if m == c.col.From {
-				return pq.Value{}, nil
-			}
-		}
-		w.misfits = append(w.misfits, c.col.From)
+		w.lacks(c.col.From)
 		return pq.Value{}, nil
 	}
 	v, err := w.conv[c.text].value(raw, &w.arena)

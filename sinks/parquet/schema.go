@@ -12,6 +12,7 @@ import (
 	"tailwater/change"
 	"tailwater/internal/failpoint"
 	"tailwater/internal/objstore"
+	"tailwater/stream/codec"
 )
 
 // Kind is how a column is stored.
@@ -71,6 +72,10 @@ var tableColumns = []Column{
 	{Name: "_to", From: "_to", Kind: KindText},
 	{Name: "_from", From: "_from", Kind: KindText},
 }
+
+// rawColumn names the columns of a row that hold the base64 of bytes in place of
+// a text; a view's lake table has it from the first such row on.
+var rawColumn = Column{Name: codec.RawName, From: codec.RawName, Kind: KindText}
 
 // columnOf says how a view's column is stored.
 func columnOf(c change.Column) Column {
@@ -144,10 +149,16 @@ func fits(have, want Column) bool {
 }
 
 // withMisfits adds the text columns for values that their typed column cannot
-// hold; from names the columns that have such values.
+// hold, and _raw; from names the columns that have such values, or _raw.
 func withMisfits(cols []Column, from []string) []Column {
 	out := cols
 	for _, f := range from {
+		if f == codec.RawName {
+			if !slices.Contains(out, rawColumn) {
+				out = append(slices.Clip(out), rawColumn)
+			}
+			continue
+		}
 		if slices.ContainsFunc(out, func(c Column) bool { return c.Misfit && c.From == f }) {
 			continue
 		}
@@ -198,7 +209,8 @@ func (s *schemas) load(ctx context.Context) error {
 }
 
 // wanted is what a batch wants of a schema version: the columns of these view
-// schemas, a text column for each misfit, and those of tables' events.
+// schemas, a text column for each misfit, and those of tables' events. _raw among
+// the misfits is the column of that name.
 type wanted struct {
 	schemas []*change.Schema
 	misfits []string

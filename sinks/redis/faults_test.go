@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,7 @@ func TestProtocol_NothingIsWrittenWhenAnyKeyIsForeign(t *testing.T) {
 		s0.event(0, 101, `"city":"Pune","amount":1`)
 		h := b.hand(l, m)
 		h.sync()
+		before := b.snapshot()
 		b.client.Set(ctx, "tw:{gmv}:w:110", "mine", 0)
 		s0.event(0, 102, `"city":"Pune","amount":2`)
 		s0.event(0, 112, `"city":"Pune","amount":2`)
@@ -120,6 +122,9 @@ func TestProtocol_NothingIsWrittenWhenAnyKeyIsForeign(t *testing.T) {
 			b.Errorf("sum of the other window: got %s, want %s", got, want)
 		}
 		b.client.Del(ctx, "tw:{gmv}:w:110")
+		if after := b.snapshot(); !reflect.DeepEqual(after, before) {
+			b.Errorf("behind a flush that was refused: got %v, want %v", after, before)
+		}
 		h.sync()
 		checkExact(b, b.store, l, m)
 	})

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"unicode/utf8"
@@ -16,6 +17,8 @@ type Picker struct {
 	// record costs one comparison per member instead of a look-up.
 	layout []member
 	buf    []byte
+	// early counts the names that are looked for in front of the columns only.
+	early int
 }
 
 // member is one expected member: the bytes `"name":` and the index of the
@@ -23,6 +26,8 @@ type Picker struct {
 type member struct {
 	prefix []byte
 	want   int
+	// column says that it is no metadata.
+	column bool
 }
 
 // maxLayout bounds what a Picker remembers; MySQL has at most 4,096 columns.
@@ -38,6 +43,33 @@ func NewPicker(names []string) *Picker {
 		}
 	}
 	return p
+}
+
+// NewEventPicker is NewPicker for change events, whose member _raw stands in front
+// of the columns when there is one: behind the first column it is looked for no
+// more, so that an event without it is not read to its end for that.
+func NewEventPicker(names []string) *Picker {
+	p := NewPicker(names)
+	if _, ok := p.index[RawName]; ok {
+		p.early = 1
+	}
+	return p
+}
+
+// RawName is the member of an event that names the columns which hold the base64
+// of bytes in place of a text.
+const RawName = "_raw"
+
+// RawNames reads the text of that member; nil is absent, and names none.
+func RawNames(raw []byte) ([]string, error) {
+	if raw == nil {
+		return nil, nil
+	}
+	var names []string
+	if err := json.Unmarshal(raw, &names); err != nil {
+		return nil, fmt.Errorf("member %s is no array of names: %w", RawName, err)
+	}
+	return names, nil
 }
 
 // Pick sets out[i] to the raw JSON text of the member called names[i], a slice
@@ -56,7 +88,7 @@ func (p *Picker) Pick(value []byte, out [][]byte) error {
 	if err := w.open(); err != nil {
 		return err
 	}
-	missing := len(p.index)
+	missing, early := len(p.index), p.early
 	for at := 0; missing > 0; at++ {
 		more, err := w.name()
 		if err != nil {
@@ -66,14 +98,20 @@ func (p *Picker) Pick(value []byte, out [][]byte) error {
 			return w.end()
 		}
 		var want int
+		var column bool
 		if at < len(p.layout) && bytes.HasPrefix(value[w.pos:], p.layout[at].prefix) {
-			want = p.layout[at].want
+			want, column = p.layout[at].want, p.layout[at].column
 			w.pos += len(p.layout[at].prefix)
 		} else {
 			if err := w.rawKey(); err != nil {
 				return err
 			}
-			want = p.learn(at, w.key)
+			want, column = p.learn(at, w.key)
+		}
+		if early > 0 && column {
+			if missing, early = missing-early, 0; missing == 0 {
+				return nil
+			}
 		}
 		if err := w.rawValue(); err != nil {
 			return err
@@ -81,15 +119,18 @@ func (p *Picker) Pick(value []byte, out [][]byte) error {
 		if want >= 0 && out[want] == nil {
 			out[want] = w.value
 			missing--
+			if early > 0 && p.names[want] == RawName {
+				early = 0
+			}
 		}
 	}
 	return nil
 }
 
 // learn remembers that the member at place at is called key, and returns the
-// index of the wanted name or -1. Places behind it keep what they had: a
+// index of the wanted name or -1, and whether it is a column. Places behind it keep what they had: a
 // record that lacks one member must not cost the layout of the rest.
-func (p *Picker) learn(at int, key []byte) int {
+func (p *Picker) learn(at int, key []byte) (want int, column bool) {
 	name := key[1 : len(key)-1]
 	if !plain(name) {
 		p.buf = appendUnescaped(p.buf[:0], name)
@@ -99,16 +140,17 @@ func (p *Picker) learn(at int, key []byte) int {
 	if !ok {
 		want = -1
 	}
+	column = len(name) == 0 || name[0] != '_'
 	if at >= maxLayout {
-		return want
+		return want, column
 	}
 	if at >= len(p.layout) {
 		p.layout = append(p.layout, member{})
 	}
 	m := &p.layout[at]
 	m.prefix = append(append(m.prefix[:0], key...), ':')
-	m.want = want
-	return want
+	m.want, m.column = want, column
+	return want, column
 }
 
 // plain reports whether the inside of a JSON string is its own text.

@@ -61,6 +61,46 @@ func TestPicker_RefusesWhatIsNotOneObject(t *testing.T) {
 	}
 }
 
+func TestEventPicker_LooksForRawInFrontOfTheColumnsOnly(t *testing.T) {
+	tests := []struct {
+		value string
+		want  []string
+	}{
+		{`{"_op":"c","_raw":["a"],"a":"x","b":1,"z":2}`, []string{`["a"]`, `"x"`, "1"}},
+		{`{"_op":"c","a":"x","b":1,"z":2}`, []string{"absent", `"x"`, "1"}},
+		{`{"_op":"c","a":"x","b":1,what follows is not read`, []string{"absent", `"x"`, "1"}},
+		{`{"_raw":["a"],"a":"x","b":1,nor here`, []string{`["a"]`, `"x"`, "1"}},
+		{`{"_op":"u","_old":{"a":1},"_raw":[]}`, []string{"[]", "absent", "absent"}},
+	}
+	shared := NewEventPicker([]string{RawName, "a", "b"})
+	for _, tt := range tests {
+		for name, p := range map[string]*Picker{"fresh": NewEventPicker([]string{RawName, "a", "b"}), "shared": shared} {
+			if got := pick(t, p, tt.value, 3); !slices.Equal(got, tt.want) {
+				t.Errorf("%s picker, %s: got %q, want %q", name, tt.value, got, tt.want)
+			}
+		}
+	}
+	// Alone, it is settled by the first column.
+	alone := NewEventPicker([]string{RawName})
+	if got := pick(t, alone, `{"_op":"c","a":what follows is not read`, 1); got[0] != "absent" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestRawNames_AreAnArrayOfTexts(t *testing.T) {
+	if names, err := RawNames(nil); names != nil || err != nil {
+		t.Errorf("absent: %q, %v", names, err)
+	}
+	if names, err := RawNames([]byte(`["a","\u00f6\""]`)); !slices.Equal(names, []string{"a", `ö"`}) || err != nil {
+		t.Errorf("got %q, %v", names, err)
+	}
+	for _, bad := range []string{`"a"`, `[1]`, `{}`, `[`} {
+		if _, err := RawNames([]byte(bad)); err == nil {
+			t.Errorf("%s is taken", bad)
+		}
+	}
+}
+
 func TestPicker_RefusesAnOutputOfAnotherLength(t *testing.T) {
 	if err := NewPicker([]string{"a"}).Pick([]byte(`{}`), nil); err == nil {
 		t.Error("got no error for an output without a place")
@@ -147,7 +187,7 @@ func decode(data []byte) ([]pair, bool) {
 }
 
 func FuzzPicker(f *testing.F) {
-	for _, s := range []string{event, `{"a":1,"b":"\ud83d\ude00\ud800"}`, `{"a":[1,{"b":null}],"a":2}`, `{"é":1}`, "{\"\xff\":1}", `[]`, `{"a":1e-9} `} {
+	for _, s := range []string{event, `{"a":1,"b":"\ud83d\ude00\ud800"}`, `{"a":[1,{"b":null}],"a":2}`, `{"é":1}`, "{\"\xff\":1}", `[]`, `{"a":1e-9} `, `{"_op":"c","_raw":["a"],"a":"rg=="}`, `{"a":1,"_raw":[]}`} {
 		f.Add([]byte(s), []byte(s))
 	}
 	names := []string{"a", "b", "_op", "amount", "é", "\ufffd", "never"}
@@ -168,6 +208,15 @@ func FuzzPicker(f *testing.F) {
 			}
 			if ok && string(out[i]) != want {
 				t.Errorf("member %q of %q: got %q, want %q", name, data, out[i], want)
+			}
+		}
+		// What is looked for in front of the columns only changes nothing else.
+		events, picked := NewEventPicker(append(slices.Clone(names), RawName)), make([][]byte, len(names)+1)
+		if err := events.Pick(data, picked); ok {
+			for i := range names {
+				if err != nil || string(picked[i]) != string(out[i]) {
+					t.Errorf("member %q of event %q: got %q, %v, want %q", names[i], data, picked[i], err, out[i])
+				}
 			}
 		}
 		var walked []pair

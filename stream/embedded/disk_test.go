@@ -260,3 +260,29 @@ func TestReading_HoldsBackBatchesThatAreNotSynced(t *testing.T) {
 		t.Errorf("once it is synced: got offset %d, %v, want 1, true", offset, took)
 	}
 }
+
+// A consumer that follows closely gets its records from memory, as durable as
+// those from the disk.
+func TestReading_HoldsBackTheTailThatIsNotSynced(t *testing.T) {
+	p := &partition{tp: stream.TopicPartition{Topic: topic1}}
+	p.readers.Add(1)
+	c := &Consumer{log: &Log{tail: newTail(1 << 20)}}
+	for base := range int64(2) {
+		var b batch
+		b.reset(p.tp)
+		for _, rec := range sampleRecords(1, 5) {
+			b.add(&rec)
+		}
+		c.log.tail.add(p, base, 1, &b)
+	}
+	p.synced.Store(1)
+	for next, want := range []bool{true, false} {
+		if got, err := c.ready(&reading{p: p, next: int64(next)}); err != nil || got != want {
+			t.Errorf("offset %d, synced up to 1: ready is %v, %v, want %v", next, got, err, want)
+		}
+	}
+	p.synced.Store(2)
+	if got, err := c.ready(&reading{p: p, next: 1}); err != nil || !got {
+		t.Errorf("once it is synced: ready is %v, %v, want true", got, err)
+	}
+}

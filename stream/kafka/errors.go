@@ -83,6 +83,15 @@ func (l *Log) hint(err error) string {
 	return ""
 }
 
+// unavailable wraps the errors that brokers mend by themselves, such as that a
+// partition, of a topic which has just been made perhaps, has no leader.
+func unavailable(err error) error {
+	if err != nil && kerr.IsRetriable(err) {
+		return fmt.Errorf("%w: %w", stream.ErrUnavailable, err)
+	}
+	return err
+}
+
 // fenced wraps the errors by which brokers refuse a session that another one
 // has replaced.
 func fenced(err error) error {

@@ -95,6 +95,7 @@ type Log struct {
 var (
 	_ stream.Log      = (*Log)(nil)
 	_ stream.Balancer = (*Log)(nil)
+	_ stream.Owners   = (*Log)(nil)
 )
 
 // The bounds of requests. A fetch answers with at least one batch, however

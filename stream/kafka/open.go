@@ -42,7 +42,7 @@ func (l *Log) OpenShard(ctx context.Context, o stream.ShardOptions) (stream.Sess
 		if op.producer != nil {
 			op.producer.close()
 		}
-		return nil, fmt.Errorf("open shard %s: %w", o.Shard, err)
+		return nil, fmt.Errorf("open shard %s: %w", o.Shard, unavailable(err))
 	}
 	return s, nil
 }
@@ -109,6 +109,9 @@ func (op *opening) ensurePositions(ctx context.Context) error {
 // since this one did: what ended the session here may not have said so. Whoever
 // asks once more, having been told, takes it.
 func (op *opening) notReplaced(ctx context.Context) error {
+	if op.o.Takeover {
+		op.log.claimed.set(op.o.Shard, 0)
+	}
 	last := op.log.claimed.get(op.o.Shard)
 	if last == 0 {
 		return nil

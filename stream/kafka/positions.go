@@ -105,14 +105,14 @@ func (l *Log) positionBelow(ctx context.Context, shard string, ends func(context
 func (l *Log) SavedPosition(ctx context.Context, shard string) (stream.SourcePosition, bool, error) {
 	t, err := l.look(ctx, l.positionTopic(shard))
 	if err != nil {
-		return stream.SourcePosition{}, false, l.explain("read the position of shard "+shard, err)
+		return stream.SourcePosition{}, false, l.explain("read the position of shard "+shard, unavailable(err))
 	}
 	if t == nil {
 		return stream.SourcePosition{}, false, nil
 	}
 	p, err := l.committedPosition(ctx, shard)
 	if err != nil {
-		return stream.SourcePosition{}, false, l.explain("read the position of shard "+shard, err)
+		return stream.SourcePosition{}, false, l.explain("read the position of shard "+shard, unavailable(err))
 	}
 	if p == nil || !p.Saved {
 		return stream.SourcePosition{}, false, nil

@@ -124,21 +124,50 @@ func TestOpenShard_WhoWasToldTakesTheShardBack(t *testing.T) {
 	}
 }
 
+// What ended the session here had nothing to do with another: only the start
+// that follows can say that there is one.
+func TestOpenShard_WhoWasReplacedIsToldBeforeItTakesTheShardBack(t *testing.T) {
+	c, l := fakeLog(t, Options{})
+	if err := open(t, l, "a").Close(); err != nil {
+		t.Fatal(err)
+	}
+	second := open(t, openLog(t, c.ListenAddrs()), "a")
+	if _, err := l.OpenShard(t.Context(), stream.ShardOptions{Source: "src", Shard: "a", Topics: []string{rowsTopic}}); !errors.Is(err, stream.ErrFenced) {
+		t.Errorf("the first process opens the shard again: got %v, want ErrFenced", err)
+	}
+	if back := open(t, l, "a"); back.Epoch() <= second.Epoch() {
+		t.Errorf("taken back at epoch %d, want one above %d", back.Epoch(), second.Epoch())
+	}
+}
+
 // Sent again, an end could end the transaction after the one it is of.
 func TestPublish_NeverSendsAnEndAgain(t *testing.T) {
-	c, l := fakeLog(t, Options{})
-	s := open(t, l, "a")
-	seen := watch(c)
-	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.RequestTimedOut})
-	err := s.Publish(t.Context(), row(s, 1))
-	if !errors.Is(err, stream.ErrSessionEnded) || errors.Is(err, stream.ErrFenced) {
-		t.Errorf("got %v, want the end of the session", err)
-	}
-	if err := s.Publish(t.Context(), row(s, 2)); !errors.Is(err, stream.ErrSessionEnded) {
-		t.Errorf("the next publish: got %v, want the end of the session", err)
-	}
-	if n := seen.count(kmsg.EndTxn); n != 1 {
-		t.Errorf("got %d requests EndTxn, want 1", n)
+	for name, fail := range map[string]func(*kfake.Cluster){
+		"an error": func(c *kfake.Cluster) {
+			c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.RequestTimedOut})
+		},
+		"a connection that breaks": func(c *kfake.Cluster) {
+			c.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) { return nil, errors.New("hang up"), true })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, l := fakeLog(t, Options{})
+			s := open(t, l, "a")
+			fail(c)
+			seen := watch(c)
+			err := s.Publish(t.Context(), row(s, 1))
+			if !errors.Is(err, stream.ErrSessionEnded) || errors.Is(err, stream.ErrFenced) {
+				t.Errorf("got %v, want the end of the session", err)
+			}
+			if err := s.Publish(t.Context(), row(s, 2)); !errors.Is(err, stream.ErrSessionEnded) {
+				t.Errorf("the next publish: got %v, want the end of the session", err)
+			}
+			// The one whose connection broke is not among those that are watched.
+			want := map[string]int{"an error": 1}[name]
+			if n := seen.count(kmsg.EndTxn); n != want {
+				t.Errorf("got %d requests EndTxn, want %d", n, want)
+			}
+		})
 	}
 }
 

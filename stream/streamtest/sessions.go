@@ -254,7 +254,12 @@ func testTwoSessions(t *testing.T, e *env) {
 
 func testZombie(t *testing.T, e *env) {
 	src := simple(40)
+	unaware := e.reader(src, 0)
 	zombie := e.reader(src, 0)
+	// Who has not tried to write since it was replaced is refused all the same.
+	if err := unaware.Save(e.ctx); !errors.Is(err, stream.ErrSessionEnded) || !errors.Is(err, stream.ErrFenced) {
+		t.Errorf("save of a session that does not know it was replaced: got %v, want fenced", err)
+	}
 	e.step(zombie, 10, false)
 	e.save(zombie)
 	e.step(zombie, 5, false)

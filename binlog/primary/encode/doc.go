@@ -22,7 +22,8 @@
 //	binary                     []byte
 //	DATE, TIME, DATETIME       string, "2026-11-20 10:10:10.123"
 //	TIMESTAMP                  string like DATETIME, in UTC
-//	JSON                       string as MySQL normalizes it, {"a": 1}
+//	JSON                       string as MySQL normalizes it, {"a": 1}; as a value that is
+//	                           given also []byte, the binary document as it is
 //
 // Everything here is pure: no input, no output, no clock. A Table is immutable
 // once New has returned it and may be used by several goroutines.

@@ -56,6 +56,9 @@ func (c *Column) encode(v any, dst []byte) (any, []byte, error) {
 	case Year, Bit:
 		return c.encodeSmallNumber(v, dst)
 	case JSON:
+		if b, ok := v.([]byte); ok {
+			return b, append(appendUint(dst, uint64(len(b)), 4), b...), nil
+		}
 		s, ok := v.(string)
 		if !ok {
 			return nil, nil, typeError(v, "a string")

@@ -14,30 +14,31 @@ import (
 	"tailwater/stream"
 )
 
-// marksRecord is the view under whose name the stream stores, as schemas, what
+// noticesRecord is the view under whose name the stream stores, as schemas, what
 // befell captured tables: the key is source, shard, schema and table, the one
 // column is called stopped, noted or resumed; its Bits count up, and its Members
 // are the transaction and the reason. The last one counts. No view is called so.
-const marksRecord = "--marks"
+// The name is what is stored, and stays as it is.
+const noticesRecord = "--marks"
 
-// The states of a mark.
+// The states of a notice.
 const (
-	// markStopped: rows of the table are counted and not published.
-	markStopped = "stopped"
-	// markNoted: nobody can say what a statement did to the table; it goes on.
-	markNoted = "noted"
-	// markResumed: a person has taken the mark away.
-	markResumed = "resumed"
+	// noticeStopped: rows of the table are counted and not published.
+	noticeStopped = "stopped"
+	// noticeNoted: nobody can say what a statement did to the table; it goes on.
+	noticeNoted = "noted"
+	// noticeResumed: a person has taken the notice away.
+	noticeResumed = "resumed"
 )
 
-// markKey names a table of one shard.
-type markKey struct {
+// noticeKey names a table of one shard.
+type noticeKey struct {
 	shard string
 	tableName
 }
 
-// mark is what a person must know of a captured table.
-type mark struct {
+// notice is what a person must know of a captured table.
+type notice struct {
 	state               string
 	transaction, reason string
 	number              int
@@ -45,74 +46,76 @@ type mark struct {
 	skipped atomic.Uint64
 }
 
-// marks are those of one source. The zero value has none. It is safe for
+// notices are those of one source. The zero value has none. It is safe for
 // concurrent use.
-type marks struct {
+type notices struct {
 	mu  sync.Mutex
-	all map[markKey]*mark
+	all map[noticeKey]*notice
 }
 
-// load takes over what is stored.
-func (m *marks) load(ctx context.Context, log SchemaReader, source string) error {
-	stored, err := log.Schemas(ctx, marksRecord)
+// load takes over what is stored and not known yet.
+func (m *notices) load(ctx context.Context, log SchemaReader, source string) error {
+	stored, err := log.Schemas(ctx, noticesRecord)
 	if err != nil {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.all = make(map[markKey]*mark)
+	if m.all == nil {
+		m.all = make(map[noticeKey]*notice)
+	}
 	for _, s := range stored {
 		if len(s.Key) != 4 || len(s.Columns) != 1 || len(s.Columns[0].Members) != 2 {
 			return fmt.Errorf("the record %s of captured tables is not as this version writes it: use the Tailwater that wrote it, or a newer one", s.Fingerprint())
 		}
-		key, c := markKey{s.Key[1], tableName{s.Key[2], s.Key[3]}}, &s.Columns[0]
+		key, c := noticeKey{s.Key[1], tableName{s.Key[2], s.Key[3]}}, &s.Columns[0]
 		if s.Key[0] == source && (m.all[key] == nil || m.all[key].number < c.Bits) {
-			m.all[key] = &mark{state: c.Name, transaction: c.Members[0], reason: c.Members[1], number: c.Bits}
+			m.all[key] = &notice{state: c.Name, transaction: c.Members[0], reason: c.Members[1], number: c.Bits}
 		}
 	}
 	return nil
 }
 
-// of returns the mark of a table, or nil.
-func (m *marks) of(key markKey) *mark {
+// of returns the notice of a table, or nil.
+func (m *notices) of(key noticeKey) *notice {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if k := m.all[key]; k != nil && k.state != markResumed {
+	if k := m.all[key]; k != nil && k.state != noticeResumed {
 		return k
 	}
 	return nil
 }
 
-// stopped returns the mark of a table whose rows are passed over, or nil.
-func (m *marks) stopped(key markKey) *mark {
-	if k := m.of(key); k != nil && k.state == markStopped {
+// stopped returns the notice of a table whose rows are passed over, or nil.
+func (m *notices) stopped(key noticeKey) *notice {
+	if k := m.of(key); k != nil && k.state == noticeStopped {
 		return k
 	}
 	return nil
 }
 
-// put stores a mark durably, and says whether it is another one: a table that is
+// put stores a notice durably, and says whether it is another one: a table that is
 // stopped stays stopped since the same transaction, and of what is noted the
 // first counts.
-func (m *marks) put(ctx context.Context, log stream.Log, source string, key markKey, next *mark) (bool, error) {
+func (m *notices) put(ctx context.Context, log stream.Log, source string, key noticeKey, next *notice) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.all == nil {
-		m.all = make(map[markKey]*mark)
+		m.all = make(map[noticeKey]*notice)
 	}
 	old := m.all[key]
 	switch {
 	case old == nil:
-		old = &mark{state: markResumed}
-	case old.state == markStopped && next.state != markResumed, old.state == next.state:
+		old = &notice{state: noticeResumed}
+	case old.state == noticeStopped && next.state != noticeResumed, old.state == next.state:
 		return false, nil
 	}
 	next.number = old.number + 1
-	if old.state != markResumed {
+	if old.state != noticeResumed {
 		next.skipped.Store(old.skipped.Load())
 	}
 	err := log.PutSchema(ctx, change.Schema{
-		View: marksRecord, Key: []string{source, key.shard, key.database, key.table},
+		View: noticesRecord, Key: []string{source, key.shard, key.database, key.table},
 		Columns: []change.Column{{Name: next.state, Type: change.Text, Bits: next.number, Members: []string{next.transaction, next.reason}}},
 	})
 	if err != nil {
@@ -123,20 +126,20 @@ func (m *marks) put(ctx context.Context, log stream.Log, source string, key mark
 	return true, nil
 }
 
-// list are the marks for the status, sorted.
-func (m *marks) list() []status.TableMark {
+// list are the notices for the status, sorted.
+func (m *notices) list() []status.TableNotice {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var out []status.TableMark
+	var out []status.TableNotice
 	for key, k := range m.all {
-		if k.state != markResumed {
-			out = append(out, status.TableMark{
+		if k.state != noticeResumed {
+			out = append(out, status.TableNotice{
 				Shard: key.shard, Schema: key.database, Table: key.table, State: k.state,
 				Since: k.transaction, Reason: k.reason, Skipped: k.skipped.Load(),
 			})
 		}
 	}
-	slices.SortFunc(out, func(a, b status.TableMark) int {
+	slices.SortFunc(out, func(a, b status.TableNotice) int {
 		return cmp.Or(cmp.Compare(a.Schema, b.Schema), cmp.Compare(a.Table, b.Table), cmp.Compare(a.Shard, b.Shard))
 	})
 	return out
