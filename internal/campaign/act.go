@@ -150,9 +150,8 @@ func (c *campaign) flush() string {
 	return "redis emptied, and then " + c.killProcess(c.members[len(c.members)-1])
 }
 
-// streams waits until a member follows every shard, and returns how long that
-// took since it began.
-func (c *campaign) streams(m *member) time.Duration {
+// streams waits until a member follows every shard.
+func (c *campaign) streams(m *member) {
 	c.wait(recoveryLimit, m.name+" to follow all shards", func() error {
 		s, err := m.life.status()
 		if err != nil {
@@ -165,44 +164,47 @@ func (c *campaign) streams(m *member) time.Duration {
 		}
 		return nil
 	})
-	return time.Since(m.life.started)
 }
 
-// change kills the reader, if it has not ended, and makes the spare the reader.
+// change kills the reader, and makes the spare the reader.
 func (c *campaign) change() {
-	if c.reader.life != nil {
-		c.kill(c.reader)
-	}
+	c.kill(c.reader)
 	c.reader, c.spare = c.spare, c.reader
 	c.spare.life, c.spare.retired = nil, false
 	c.members[0] = c.reader
 }
 
-// takeOver starts a second reader beside the first, which loses its shards, and
-// kills the first.
+// takeOver starts a second reader beside the first and kills that, whose shards
+// go to the second.
 func (c *campaign) takeOver() string {
+	c.streams(c.reader)
 	c.reader.retired = true
 	c.start(c.spare, 0)
-	c.report.takeover(c.streams(c.spare))
+	l := c.spare.life
+	c.soon(func() bool { _, err := l.runFile(); return err == nil })
 	c.change()
+	killed := time.Now()
+	c.streams(c.reader)
+	c.report.takeover(time.Since(killed))
 	return "take-over of the shards"
 }
 
-// freeze stops the reader for longer than every time-out, has another take its
-// shards, and lets it go on: what it still writes must not count.
+// freeze stops the reader until another has taken its shards, and lets it go on:
+// what it still writes must not count.
 func (c *campaign) freeze() string {
-	c.soon(func() bool { _, err := c.reader.life.runFile(); return err == nil })
+	c.streams(c.reader) // one that has not yet claimed its shards would do so when it goes on
 	old := c.reader
 	old.retired = true
 	old.life.signal(syscall.SIGSTOP)
+	stopped := time.Now()
 	c.report.fault("reader stopped and continued")
-	c.pause(7 * time.Second)
 	c.start(c.spare, 0)
-	c.report.takeover(c.streams(c.spare))
+	c.streams(c.spare)
+	c.report.takeover(time.Since(stopped))
 	old.life.signal(syscall.SIGCONT)
 	c.pause(1500 * time.Millisecond)
 	c.change()
-	return "a reader that was stopped for 7 s, replaced, and continued"
+	return fmt.Sprintf("a reader that was stopped for %.0f s, replaced, and continued", time.Since(stopped).Seconds())
 }
 
 // handOver ends a windows' or a lake's process in order, so that its partitions
