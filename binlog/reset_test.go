@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"tailwater/binlog/primary"
+	"tailwater/internal/testenv"
 )
 
 // moveCase is one server and position, and what it means to move it.
@@ -181,7 +182,16 @@ func TestMove_LeadsPastWhatIsPurged(t *testing.T) {
 		s.Rotate()
 	}
 	s.insert(8)
+	// A file is purged once nobody reads it any more.
+	left := func() error {
+		if n := s.Followers(); n > 0 {
+			return fmt.Errorf("%d followers", n)
+		}
+		return nil
+	}
+	testenv.Wait(t, patience, "the reader to leave the server", left)
 	s.follow(position).wantStop("has purged", "tailwater shard reset 00 --to oldest", "--to now")
+	testenv.Wait(t, patience, "the refused reader to leave it", left)
 	r, err := New(s.options())
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ package jsontext
 
 import (
 	"encoding/binary"
-	"slices"
 	"unicode/utf8"
 )
 
@@ -72,7 +71,7 @@ func AppendValid(dst, s []byte, nested bool) (out, rest []byte) {
 	if len(s) > large && cap(dst)-len(dst) < len(s) {
 		// A text that grows its buffer bit by bit leaves several times its size
 		// behind. Most need no escape, and the quotes have room as well.
-		dst = slices.Grow(dst, len(s)+len(s)/64)
+		dst = append(make([]byte, 0, len(dst)+len(s)+len(s)/64), dst...)
 	}
 	for {
 		n := Clean(s)

@@ -518,8 +518,15 @@ func TestPublisher_UnfollowedTableCountsAsFiltered(t *testing.T) {
 func TestHazard_B9_TooLargeAnEventNamesItsRow(t *testing.T) {
 	s := &fakeSession{fail: fmt.Errorf("%w: %w", stream.ErrSessionEnded, &stream.RecordTooLargeError{Topic: "tw.t.orders", Size: 100, Limit: 50})}
 	r := newRig(t, s, nil)
-	r.tx("g1", 1)
-	err := r.p.Finish()
+	tx := r.begin("g1")
+	if err := r.row(tx, 0); err != nil {
+		t.Fatal(err)
+	}
+	// The commit hears of it when the publishing goroutine is quick.
+	err := r.p.Commit(tx, []byte("x"))
+	if err == nil {
+		err = r.p.Finish()
+	}
 	for _, want := range []string{"table shop.orders", `key ["0"]`, "transaction g1, row 1", "stream.max_record"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error = %v, want one that says %q", err, want)

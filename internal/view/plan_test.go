@@ -363,8 +363,9 @@ func TestApply_AHugeRowIsRenderedOnceAndNotKept(t *testing.T) {
 		t.Fatalf("an event of %d bytes and %v, want it to hold the row", size, err)
 	}
 	runtime.ReadMemStats(&after)
-	// The text that where compares, the image, and the event.
-	if took := after.TotalAlloc - before.TotalAlloc; took > uint64(size)*7/2 {
+	// The text that where compares, the image, and the event, which slices.Grow
+	// makes twice where races are looked for.
+	if took := after.TotalAlloc - before.TotalAlloc; took > uint64(size)*9/2 {
 		t.Errorf("an event of %d bytes took %d", size, took)
 	}
 	if cap(p.out) > maxKept || cap(p.after.buf) > maxKept {
