@@ -166,9 +166,12 @@ func (c *campaign) streams(m *member) {
 	})
 }
 
-// change kills the reader, and makes the spare the reader.
+// change kills the reader, if it has not come to its step and ended, and makes
+// the spare the reader.
 func (c *campaign) change() {
-	c.kill(c.reader)
+	if c.reader.life != nil {
+		c.kill(c.reader)
+	}
 	c.reader, c.spare = c.spare, c.reader
 	c.spare.life, c.spare.retired = nil, false
 	c.members[0] = c.reader
