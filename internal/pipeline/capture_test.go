@@ -2,7 +2,6 @@ package pipeline_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -100,53 +99,18 @@ func (r *captureRig) insert(shard, id int, value any, nulls int, into ...place) 
 // of each row, as shard/id.
 func (r *captureRig) rows(view string) map[string]int {
 	r.t.Helper()
-	topic, log, out := stream.TopicName("shop", view), r.pipe.Log(), map[string]int{}
-	bounds, err := log.Bounds(r.t.Context(), topic)
-	if errors.Is(err, stream.ErrUnknownTopic) {
-		return out
-	}
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	c, err := log.NewConsumer(r.t.Context(), stream.ConsumerOptions{})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer c.Close()
-	from, left, marks := map[stream.TopicPartition]int64{}, int64(0), map[int32]stream.Marks{}
-	for p, b := range bounds {
-		from[stream.TopicPartition{Topic: topic, Partition: int32(p)}] = b.First
-		left += b.Next - b.First
-		marks[int32(p)] = stream.Marks{}
-	}
-	if err := c.Assign(from); err != nil {
-		r.t.Fatal(err)
-	}
-	for left > 0 {
-		records, err := c.Poll(r.t.Context())
-		if err != nil {
+	out := map[string]int{}
+	r.accepted(view, func(rec *stream.Record) {
+		if len(rec.Key) == 0 { // of the table as a whole
+			out[rec.Shard+"/t"]++
+			return
+		}
+		var key []string
+		if err := json.Unmarshal(rec.Key, &key); err != nil {
 			r.t.Fatal(err)
 		}
-		for i := range records {
-			left--
-			accepted, err := marks[records[i].Partition].Accept(&records[i])
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			if records[i].Kind != stream.Event || !accepted {
-				continue
-			}
-			if len(records[i].Key) == 0 { // of the table as a whole
-				out[records[i].Shard+"/t"]++
-				continue
-			}
-			var key []string
-			if err := json.Unmarshal(records[i].Key, &key); err != nil {
-				r.t.Fatal(err)
-			}
-			out[records[i].Shard+"/"+key[len(key)-1]]++
-		}
-	}
+		out[rec.Shard+"/"+key[len(key)-1]]++
+	})
 	return out
 }
 

@@ -3,31 +3,37 @@ package pipeline_test
 import (
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"tailwater/internal/pipeline"
 	"tailwater/internal/status"
 )
 
 // post sends an authenticated POST to the rig's pipeline, which must take it.
 func post(r *shopRig, path string) {
 	r.t.Helper()
-	if code, body := ask(r, path); code != http.StatusAccepted {
+	if code, body := ask(r, path, nil); code != http.StatusAccepted {
 		r.t.Errorf("POST %s = %d %s, want 202", path, code, body)
 	}
 }
 
-// ask sends an authenticated POST to the rig's pipeline and returns the answer.
-func ask(r *shopRig, path string) (code int, body string) {
+// ask sends an authenticated POST, with a form or nil, to the rig's pipeline and
+// returns the answer.
+func ask(r *shopRig, path string, form url.Values) (code int, body string) {
 	r.t.Helper()
-	token, err := os.ReadFile(filepath.Join(r.dir, "state", "api-token"))
+	token, err := os.ReadFile(filepath.Join(r.dir, "state", pipeline.TokenFile))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, "http://"+r.pipe.HTTPAddr()+"/api/v1/"+path, nil)
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, "http://"+r.pipe.HTTPAddr()+"/api/v1/"+path, strings.NewReader(form.Encode()))
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	resp, err := http.DefaultClient.Do(req)

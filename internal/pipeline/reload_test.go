@@ -76,7 +76,7 @@ func TestReload_RefusesWhatNeedsARestartAndWhatIsWrong(t *testing.T) {
 		if errors.As(err, &restart) != (name != "a mistake") {
 			t.Errorf("%s: Reload = %T", name, err)
 		}
-		code, body := ask(r, "reload")
+		code, body := ask(r, "reload", nil)
 		if want := map[bool]int{true: http.StatusUnprocessableEntity, false: http.StatusConflict}[name == "a mistake"]; code != want || !strings.Contains(body, c.want) {
 			t.Errorf("%s: POST answers %d %s, want %d and %s", name, code, body, want, c.want)
 		}
@@ -85,7 +85,7 @@ func TestReload_RefusesWhatNeedsARestartAndWhatIsWrong(t *testing.T) {
 		}
 	}
 	r.edit, r.named = func(s string) string { return "# a line more\n" + s }, 2
-	if code, body := ask(r, "reload"); code != http.StatusAccepted {
+	if code, body := ask(r, "reload", nil); code != http.StatusAccepted {
 		t.Errorf("POST answers %d %s, want 202", code, body)
 	}
 	r.edit = was

@@ -2,12 +2,8 @@ package pipeline_test
 
 import (
 	"errors"
-	"io"
 	"log/slog"
-	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,26 +16,7 @@ import (
 // resetOver asks the running pipeline, and returns the answer.
 func (r *shopRig) resetOver(shard string, form url.Values) (code int, body string) {
 	r.t.Helper()
-	token, err := os.ReadFile(filepath.Join(r.dir, "state", pipeline.TokenFile))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, "http://"+r.pipe.HTTPAddr()+"/api/v1/shards/"+shard+"/reset", strings.NewReader(form.Encode()))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return resp.StatusCode, string(b)
+	return ask(r, "shards/"+shard+"/reset", form)
 }
 
 // purge leaves a server only its newest binlog.

@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"tailwater/internal/demo"
 	"tailwater/internal/pipeline"
 	"tailwater/internal/status"
+	"tailwater/stream"
 )
 
 // shopRig is a shop on primaries in this process, a pipeline over them, and
@@ -276,4 +278,48 @@ func (r *shopRig) background() (end func()) {
 	}
 	r.t.Cleanup(end) // before the servers close
 	return end
+}
+
+// accepted reads the topic of a view, if it is there, to its end by the rule of
+// consumers, and calls take for each event.
+func (r *shopRig) accepted(view string, take func(*stream.Record)) {
+	r.t.Helper()
+	topic, log := stream.TopicName("shop", view), r.pipe.Log()
+	bounds, err := log.Bounds(r.t.Context(), topic)
+	if errors.Is(err, stream.ErrUnknownTopic) {
+		return
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	c, err := log.NewConsumer(r.t.Context(), stream.ConsumerOptions{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer c.Close()
+	from, left, marks := map[stream.TopicPartition]int64{}, int64(0), map[int32]stream.Marks{}
+	for p, b := range bounds {
+		from[stream.TopicPartition{Topic: topic, Partition: int32(p)}] = b.First
+		left += b.Next - b.First
+		marks[int32(p)] = stream.Marks{}
+	}
+	if err := c.Assign(from); err != nil {
+		r.t.Fatal(err)
+	}
+	for left > 0 {
+		records, err := c.Poll(r.t.Context())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for i := range records {
+			left--
+			accepted, err := marks[records[i].Partition].Accept(&records[i])
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			if accepted && records[i].Kind == stream.Event {
+				take(&records[i])
+			}
+		}
+	}
 }

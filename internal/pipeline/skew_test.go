@@ -228,52 +228,21 @@ func TestHazard_B29_OneHotRowThroughAPauseIsWholeAndInOrder(t *testing.T) {
 // after the other, and returns the last.
 func (r *hitsRig) order() (last int) {
 	r.t.Helper()
-	topic, log := stream.TopicName("shop", "hits"), r.pipe.Log()
-	bounds, err := log.Bounds(r.t.Context(), topic)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	c, err := log.NewConsumer(r.t.Context(), stream.ConsumerOptions{})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer c.Close()
-	from, left, marks := map[stream.TopicPartition]int64{}, int64(0), map[int32]stream.Marks{}
-	for p, b := range bounds {
-		from[stream.TopicPartition{Topic: topic, Partition: int32(p)}] = b.First
-		left += b.Next - b.First
-		marks[int32(p)] = stream.Marks{}
-	}
-	if err := c.Assign(from); err != nil {
-		r.t.Fatal(err)
-	}
-	for left > 0 {
-		records, err := c.Poll(r.t.Context())
-		if err != nil {
+	r.accepted("hits", func(rec *stream.Record) {
+		if rec.Shard != "00" {
+			return
+		}
+		var row struct {
+			N int `json:"n"`
+		}
+		if err := json.Unmarshal(rec.Value, &row); err != nil {
 			r.t.Fatal(err)
 		}
-		for i := range records {
-			left--
-			rec := &records[i]
-			accepted, err := marks[rec.Partition].Accept(rec)
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			if !accepted || rec.Kind != stream.Event || rec.Shard != "00" {
-				continue
-			}
-			var row struct {
-				N int `json:"n"`
-			}
-			if err := json.Unmarshal(rec.Value, &row); err != nil {
-				r.t.Fatal(err)
-			}
-			// Retention may have taken the first ones, and none in the middle.
-			if last != 0 && row.N != last+1 {
-				r.t.Fatalf("change %d follows change %d", row.N, last)
-			}
-			last = row.N
+		// Retention may have taken the first ones, and none in the middle.
+		if last != 0 && row.N != last+1 {
+			r.t.Fatalf("change %d follows change %d", row.N, last)
 		}
-	}
+		last = row.N
+	})
 	return last
 }
