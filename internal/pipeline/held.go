@@ -2,7 +2,9 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"tailwater/internal/status"
@@ -50,8 +52,8 @@ func (p *Pipeline) watchHeld(ctx context.Context) {
 	}
 }
 
-// nowHeld notes which partitions are held, and logs each when it becomes so and
-// when it is over.
+// nowHeld notes which partitions are held, and logs when they become so and when
+// it is over, those of one transaction together.
 func (p *Pipeline) nowHeld(found []kafka.Held) {
 	before := p.heldNow()
 	now := make([]status.Held, 0, len(found))
@@ -61,17 +63,51 @@ func (p *Pipeline) nowHeld(found []kafka.Held) {
 			Transaction: f.Transaction, Shard: p.shardOfTransaction(f.Transaction),
 		}
 		now = append(now, h)
-		if !slices.ContainsFunc(before, h.Same) {
-			p.logger.Warn("the newest records of a partition are hidden behind an open transaction: its reader stands still or has died; they are seen once it starts again, or when the brokers end the transaction",
-				"topic", h.Topic, "partition", h.Partition, "shard", h.Shard, "transaction", h.Transaction, "stable", h.Stable, "end", h.End)
-		}
 	}
-	for _, h := range before {
-		if !slices.ContainsFunc(now, h.Same) {
-			p.logger.Info("the records of a partition are seen again", "topic", h.Topic, "partition", h.Partition, "shard", h.Shard, "hidden_ms", time.Since(h.Since).Milliseconds())
-		}
+	for _, of := range byTransaction(now, before) {
+		p.logger.Warn("the newest records of partitions are hidden behind an open transaction: its reader stands still or has died; they are seen once it starts again, or when the brokers end the transaction",
+			"shard", of[0].Shard, "transaction", of[0].Transaction, "partitions", partitionNames(of))
+	}
+	for _, of := range byTransaction(before, now) {
+		p.logger.Info("the records of partitions are seen again",
+			"shard", of[0].Shard, "transaction", of[0].Transaction, "partitions", partitionNames(of), "hidden_ms", time.Since(of[0].Since).Milliseconds())
 	}
 	p.held.Store(&now)
+}
+
+// byTransaction returns what is held in all and not in others, those of one
+// transaction together.
+func byTransaction(all, others []status.Held) [][]status.Held {
+	var out [][]status.Held
+	for _, h := range all {
+		if slices.ContainsFunc(others, h.Same) {
+			continue
+		}
+		i := slices.IndexFunc(out, func(of []status.Held) bool { return of[0].Transaction == h.Transaction })
+		if i < 0 {
+			out, i = append(out, nil), len(out)
+		}
+		out[i] = append(out[i], h)
+	}
+	return out
+}
+
+// maxNamed bounds how many partitions a line of the log names; status has all.
+const maxNamed = 5
+
+func partitionNames(of []status.Held) string {
+	var b strings.Builder
+	for i, h := range of {
+		if i == maxNamed {
+			fmt.Fprintf(&b, " and %d more", len(of)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s/%d", h.Topic, h.Partition)
+	}
+	return b.String()
 }
 
 // heldNow are the partitions that were held at the last look.

@@ -86,14 +86,14 @@ func testHeld(t *testing.T, brokers []string) {
 	if h := held[1]; h.Topic != customers || h.Partition != 0 || h.Shard != "" || h.Transaction != "somebody.else" {
 		t.Errorf("got %+v, want partition 0 of the customers held by somebody else", h)
 	}
-	if got := log.lines("level=WARN", "open transaction", "topic="+orders, "partition=2", "shard=01"); len(got) != 1 {
+	if got := log.lines("level=WARN", "open transaction", "partitions="+orders+"/2", "shard=01"); len(got) != 1 {
 		t.Errorf("got the warnings %q, want one of the shard's partition", got)
 	}
 	for _, end := range ends {
 		end()
 	}
 	r.await("nothing held", func(s status.Snapshot) bool { return len(s.Stream.Held) == 0 && s.Verdict == status.OK })
-	if got := log.lines("level=INFO", "seen again", "topic="+orders, "partition=2"); len(got) != 1 {
+	if got := log.lines("level=INFO", "seen again", "partitions="+orders+"/2"); len(got) != 1 {
 		t.Errorf("got %q, want one line that says it is over", got)
 	}
 }

@@ -119,7 +119,7 @@ func (m *notices) put(ctx context.Context, log stream.Log, source string, key no
 		Columns: []change.Column{{Name: next.state, Type: change.Text, Bits: next.number, Members: []string{next.transaction, next.reason}}},
 	})
 	if err != nil {
-		return false, fmt.Errorf("remember that table %s of shard %s is %s: %w", key.tableName, key.shard, next.state, err)
+		return false, fmt.Errorf("remember that table %s of shard %s is %s: %w", key.tableName, key.shard, next.state, ofStream(err))
 	}
 	failpoint.At(failpoint.CaptureMarksStored)
 	m.all[key] = next

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -89,9 +91,13 @@ func (f *fakeSession) events() (out []string) {
 type schemaLog struct {
 	stream.Log
 	stored []change.Schema
+	fail   error
 }
 
 func (l *schemaLog) PutSchema(_ context.Context, s change.Schema) error {
+	if l.fail != nil {
+		return l.fail
+	}
 	l.stored = append(l.stored, s)
 	return nil
 }
@@ -534,5 +540,29 @@ func TestHazard_B9_TooLargeAnEventNamesItsRow(t *testing.T) {
 	}
 	if classify(err) != binlog.Stop {
 		t.Errorf("class of %v = %v, want stop: no attempt would end otherwise", err, classify(err))
+	}
+}
+
+// A broker that is away while a schema is stored is no fault of the row: the
+// shard does not wait for a person, or for a minute.
+func TestPublisher_ASchemaThatCannotBeStoredAtTheMomentIsTriedAgain(t *testing.T) {
+	for _, c := range []struct {
+		fail error
+		want binlog.Class
+	}{
+		{&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}, binlog.Retry},
+		{fmt.Errorf("%w: no leader", stream.ErrUnavailable), binlog.Retry},
+		{context.DeadlineExceeded, binlog.Retry},
+		{errors.New("the account may not"), binlog.Stop},
+	} {
+		r := newRig(t, &fakeSession{}, nil)
+		r.log.fail = c.fail
+		err := r.row(r.begin("g1"), 0)
+		if got := classify(&binlog.HandlerError{Err: err}); !errors.Is(err, c.fail) || got != c.want {
+			t.Errorf("%v: the row says %v, class %v, want %v", c.fail, err, got, c.want)
+		}
+		if err := r.p.Finish(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -82,7 +82,7 @@ func (p *publisher) store(pl *boundPlan) error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	if err := p.o.Log.PutSchema(ctx, pl.plan.Schema()); err != nil {
-		return fmt.Errorf("store schema of view %s: %w", pl.target.view, err)
+		return fmt.Errorf("store schema of view %s: %w", pl.target.view, ofStream(err))
 	}
 	pl.stored = true
 	return nil

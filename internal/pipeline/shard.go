@@ -160,6 +160,15 @@ func classify(err error) binlog.Class {
 	return binlog.Classify(err)
 }
 
+// ofStream marks an error of the stream that passes by itself. Where the reader
+// meets one while it holds a row, nothing else tells it from a fault of the row.
+func ofStream(err error) error {
+	if classify(err) == binlog.Retry {
+		return fmt.Errorf("%w: %w", stream.ErrUnavailable, err)
+	}
+	return err
+}
+
 // ended notes the last state. Being told to stop is no error.
 func (s *shard) ended(err error) {
 	if errors.Is(err, context.Canceled) {

@@ -44,7 +44,7 @@ func (l *Log) PutSchema(ctx context.Context, s change.Schema) error {
 	}
 	r := &kgo.Record{Topic: l.schemaTopic(), Key: []byte(schemaKey(&s)), Value: b}
 	if err := l.client.ProduceSync(ctx, r).FirstErr(); err != nil {
-		return l.explain("put schema of view "+s.View, err)
+		return l.explain("put schema of view "+s.View, unavailable(err))
 	}
 	failpoint.At(failpoint.KafkaSchemaProduced)
 	return nil
@@ -55,7 +55,7 @@ func (l *Log) Schemas(ctx context.Context, view string) (map[string]change.Schem
 	l.schemas.mu.Lock()
 	defer l.schemas.mu.Unlock()
 	if err := l.readSchemas(ctx); err != nil {
-		return nil, l.explain("read schemas of view "+view, err)
+		return nil, l.explain("read schemas of view "+view, unavailable(err))
 	}
 	return maps.Clone(l.schemas.byView[view]), nil
 }
