@@ -92,23 +92,27 @@ func run(ctx context.Context, stderr io.Writer, o runOptions) error {
 	defer signal.Stop(hangups)
 	r := cfg.Resolved()
 	logger := newLogger(stderr, r.Log.Level, r.Log.Format)
-	p, err := pipeline.Open(ctx, pipeline.Options{
+	stop, hard, forced := signals(ctx)
+	// Some part may wait for a server that does not answer; nothing depends on
+	// its end, for what is not drained is read again.
+	defer context.AfterFunc(hard, func() {
+		<-time.After(forcedWait)
+		fmt.Fprintln(stderr, "tailwater:", errForced)
+		os.Exit(forced())
+	})()
+	p, err := openUntil(ctx, stop, pipeline.Options{
 		Config: r, Version: version, Roles: roles, Logger: logger, AcceptStreamLoss: o.acceptLoss, Load: func() (*config.Resolved, error) { return reload(o.path) },
 	})
+	if errors.Is(err, errStopped) {
+		logger.Info("told to end before anything was read", "opening", err)
+		return nil
+	}
 	if err != nil {
 		return failWith(environmentCode(err), err)
 	}
 	defer p.Close()
 	logger.Info("tailwater runs", "version", version, "name", r.Name, "roles", roles, "state", pipeline.StateDirOf(r.StateDir, roles),
 		"http", p.HTTPAddr(), "stream", p.StreamAddr())
-	stop, hard, forced := signals(ctx)
-	// Some part may wait for a server that does not answer; nothing depends on
-	// its end, for what is not drained is read again.
-	context.AfterFunc(hard, func() {
-		<-time.After(forcedWait)
-		fmt.Fprintln(stderr, "tailwater:", errForced)
-		os.Exit(forced())
-	})
 	var side sync.WaitGroup
 	side.Go(func() { reloads(stop, hangups, p, logger) })
 	defer side.Wait()
@@ -119,6 +123,42 @@ func run(ctx context.Context, stderr io.Writer, o runOptions) error {
 		return failWith(exitFailure, err)
 	}
 	return nil
+}
+
+// errStopped says that a pipeline was told to end while it was opened.
+var errStopped = errors.New("stopped while it was opened")
+
+// openUntil opens a pipeline, or returns errStopped when stop ends before it is
+// open. What runs once it is open does not end with stop: Run drains it. A part
+// that waits for a server is not waited for: nothing was read.
+func openUntil(ctx, stop context.Context, o pipeline.Options) (*pipeline.Pipeline, error) {
+	type result struct {
+		p   *pipeline.Pipeline
+		err error
+	}
+	opened := make(chan result, 1)
+	opening, cancel := context.WithCancel(ctx)
+	go func() {
+		p, err := pipeline.Open(opening, o)
+		opened <- result{p, err}
+	}()
+	select {
+	case r := <-opened:
+		// What is open may live on this context as long as the process.
+		context.AfterFunc(ctx, cancel)
+		return r.p, r.err
+	case <-stop.Done():
+		cancel()
+	}
+	select {
+	case r := <-opened:
+		if r.err == nil {
+			r.err = r.p.Close()
+		}
+		return nil, errors.Join(errStopped, r.err)
+	case <-time.After(forcedWait):
+		return nil, fmt.Errorf("%w: some server did not answer", errStopped)
+	}
 }
 
 // reload reads the file of a process that runs.

@@ -67,6 +67,31 @@ func TestRun_BusyHTTPPortIsNamed(t *testing.T) {
 	r.balanced()
 }
 
+// A broker that takes a connection and says nothing keeps a start from its end.
+func TestRun_SignalWhileItStartsEndsItInOrder(t *testing.T) {
+	r := small(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	kafka := *r
+	kafka.stream = fmt.Sprintf("stream: { type: kafka, brokers: [%q], partitions: 4 }\n", silent.Addr())
+	r.program.configure(kafka.config())
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		l := r.program.start()
+		conn, err := silent.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		l.signal(sig)
+		if got := l.wait(5 * time.Second); got != 0 || !strings.Contains(l.text(), "told to end before anything was read") {
+			t.Errorf("got exit code %d after %v, want 0 and why\n%s", got, sig, l.tail())
+		}
+	}
+}
+
 // Its first events are a few milliseconds old when the drain begins.
 func TestRun_DrainsWhatItReadAMomentAgo(t *testing.T) {
 	r := small(t)

@@ -131,14 +131,15 @@ func TestPipeline_ADeadBrokerIsSeenInTheLagAndTheState(t *testing.T) {
 	broker.Kill(t)
 	end()
 	var stalled status.Shard
-	testenv.Wait(t, time.Minute, "the state", func() error {
-		if stalled = shard(); stalled.State == status.Streaming {
-			return errors.New("it is streaming")
+	// A busy machine may keep a heartbeat back before that, which stalls it too.
+	testenv.Wait(t, time.Minute, "the stream to stall it", func() error {
+		if stalled = shard(); stalled.State != status.Stalled || !strings.Contains(stalled.Error, "the stream has not answered") {
+			return fmt.Errorf("it is %s: %s", stalled.State, stalled.Error)
 		}
 		return nil
 	})
-	if stalled.State != status.Stalled || !strings.Contains(stalled.Error, "the stream has not answered") || stalled.LagSeconds == 0 {
-		t.Errorf("the shard is %s with error %q and a lag of %f, want it stalled by the stream", stalled.State, stalled.Error, stalled.LagSeconds)
+	if stalled.LagSeconds == 0 {
+		t.Errorf("a shard that is stalled has no lag")
 	}
 	if snap := reader.pipe.Snapshot(); snap.Verdict == status.OK || status.Ready(snap).Ready {
 		t.Errorf("the verdict is %s and ready %t", snap.Verdict, status.Ready(snap).Ready)
