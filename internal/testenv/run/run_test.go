@@ -88,6 +88,24 @@ func TestFold_CrashFailsTheTestThatRan(t *testing.T) {
 	}
 }
 
+func TestFold_ShowsTheSlowestTestsFirst(t *testing.T) {
+	var out bytes.Buffer
+	f := newFold(io.Discard)
+	for _, line := range []string{
+		`{"Action":"pass","Package":"tailwater/a","Test":"TestQuick","Elapsed":14.9}`,
+		`{"Action":"pass","Package":"tailwater/a","Test":"TestSlow","Elapsed":20}`,
+		`{"Action":"fail","Package":"tailwater/b","Test":"TestSlower/part","Elapsed":60}`,
+		`{"Action":"fail","Package":"tailwater/b","Test":"TestSlower","Elapsed":61}`,
+		`{"Action":"pass","Package":"tailwater/b","Elapsed":99}`,
+	} {
+		f.line([]byte(line))
+	}
+	f.showSlow(&out)
+	if got, want := out.String(), "     61 s  b.TestSlower\n     20 s  a.TestSlow\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestFold_BuildErrorFailsThePackage(t *testing.T) {
 	var out bytes.Buffer
 	f := newFold(&out)
