@@ -3,10 +3,13 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help tools-check build build-failpoints demo demo-mysql demo-mariadb test mutants lint fuzz fuzz-coverage nightly clean
+.PHONY: help tools-check build build-failpoints demo demo-mysql demo-mariadb test campaign mutants lint fuzz fuzz-coverage nightly clean
 
 GO ?= go
 FUZZTIME ?= 20s
+KILLS ?= 200
+SEED ?= 1
+SERVERS ?= mysql,kafka,redis,s3
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -46,6 +49,10 @@ demo-mariadb: build ## The same on twelve real MariaDB servers
 test: build ## Start the servers that the tests need, run every test, stop the servers
 	@$(GO) build -o bin/test-runner ./internal/testenv/run
 	@TAILWATER_BIN="$(CURDIR)/bin/tailwater" exec bin/test-runner
+
+campaign: tools-check ## Kill a pipeline at named steps on real servers, and check from outside (KILLS, SEED, SERVERS)
+	@$(GO) build -o bin/campaign ./internal/campaign/run
+	@exec bin/campaign -kills $(KILLS) -seed $(SEED) -servers $(SERVERS) $(ARGS)
 
 # The program that a test starts must be made of what is planted.
 mutants: tools-check ## Plant known bugs one at a time: a named test must turn red for each; ARGS="-run REGEXP" or "-list"

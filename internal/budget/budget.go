@@ -99,7 +99,7 @@ func (f *file) line(p token.Pos) int { return f.fset.Position(p).Line }
 
 // servesTests reports whether all code of the folder exists for tests.
 func servesTests(dir string) bool {
-	return strings.HasSuffix(dir, "test") || slices.ContainsFunc([]string{"internal/testenv", "internal/budget", "internal/e2e", "internal/mutants"}, func(d string) bool {
+	return strings.HasSuffix(dir, "test") || slices.ContainsFunc([]string{"internal/testenv", "internal/budget", "internal/e2e", "internal/campaign", "internal/mutants"}, func(d string) bool {
 		return dir == d || strings.HasPrefix(dir, d+"/")
 	})
 }

@@ -189,6 +189,8 @@ func TestCheck_Arrows(t *testing.T) {
 			"internal/demo/a.go:5: internal/testenv serves tests; only they import it (arrow)"},
 		{"a folder without a level", map[string]string{"internal/util/a.go": imports("util", "tailwater/change")},
 			"internal/util/a.go:5: internal/util imports change, and one of them has no level: name it in layers in internal/budget/imports.go (arrow)"},
+		{"what stands apart", map[string]string{"internal/campaign/check/a_test.go": imports("check", "tailwater/change")},
+			"internal/campaign/check/a_test.go:5: internal/campaign/check imports change: it stands apart, and imports no package of this module (arrow)"},
 		{"tests may look up", map[string]string{"sinks/redis/a_test.go": imports("redis", "tailwater/stream/embedded", "tailwater/internal/testenv")}, ""},
 	})
 }
@@ -206,7 +208,7 @@ func TestCheck_Libraries(t *testing.T) {
 		{"elsewhere", map[string]string{"windowing/a.go": imports("windowing", "github.com/go-mysql-org/go-mysql/mysql")},
 			"windowing/a.go:4: github.com/go-mysql-org/go-mysql is imported only below binlog, benchmarks (library)"},
 		{"elsewhere in a test", map[string]string{"windowing/a_test.go": imports("windowing", "github.com/twmb/franz-go/pkg/kgo")},
-			"windowing/a_test.go:4: github.com/twmb/franz-go is imported only below stream, internal/testenv, benchmarks (library)"},
+			"windowing/a_test.go:4: github.com/twmb/franz-go is imported only below stream, internal/testenv, internal/campaign/check, benchmarks (library)"},
 		{"unknown", map[string]string{"windowing/a.go": imports("windowing", "example.org/leftpad")},
 			"windowing/a.go:4: example.org/leftpad has no folder: name it in libraries in internal/budget/imports.go, if it is worth it (library)"},
 		{"a name that only begins alike", map[string]string{"binlog/a.go": imports("binlog", "github.com/go-mysql-org/go-mysql-fork/x")},

@@ -22,7 +22,11 @@ var layers = [][]string{
 
 // side are the folders that stand beside the levels: they serve tests and
 // measurements, may import anything, and only tests and each other import them.
-var side = []string{"internal/testenv", "internal/budget", "internal/e2e", "internal/mutants", "benchmarks"}
+var side = []string{"internal/testenv", "internal/budget", "internal/e2e", "internal/campaign", "internal/mutants", "benchmarks"}
+
+// apart are folders beside the levels that import no package of this module, for
+// they hold against the product what it cannot be asked.
+var apart = []string{"internal/campaign/check", "internal/campaign/fault"}
 
 // interfaces are the packages that others of their level may import: they hold
 // contracts, and no implementation. All else on that level stays to itself.
@@ -47,13 +51,13 @@ var libraries = []struct {
 	tests   bool
 }{
 	{"github.com/go-mysql-org/go-mysql", []string{"binlog", "benchmarks"}, false},
-	{"github.com/twmb/franz-go", []string{"stream", "internal/testenv", "benchmarks"}, false},
-	{"github.com/redis/go-redis", []string{"sinks/redis", "internal/verify", "internal/demo", "benchmarks"}, true},
+	{"github.com/twmb/franz-go", []string{"stream", "internal/testenv", "internal/campaign/check", "benchmarks"}, false},
+	{"github.com/redis/go-redis", []string{"sinks/redis", "internal/verify", "internal/demo", "internal/campaign", "benchmarks"}, true},
 	{"github.com/alicebob/miniredis", []string{"sinks/redis"}, true},
 	{"github.com/parquet-go/parquet-go", []string{"sinks/parquet", "internal/verify", "internal/demo", "benchmarks"}, false},
 	{"github.com/aws", []string{"internal/objstore/s3"}, false},
 	{"cel.dev/cel-go", []string{"internal/expr", "internal/verify"}, false},
-	{"github.com/go-sql-driver/mysql", []string{"internal/verify", "internal/demo", "internal/testenv", "benchmarks"}, true},
+	{"github.com/go-sql-driver/mysql", []string{"internal/verify", "internal/demo", "internal/testenv", "internal/campaign/check", "benchmarks"}, true},
 	{"go.yaml.in/yaml", []string{"internal/config"}, true},
 	{"github.com/spf13", []string{"cmd"}, false},
 	{"github.com/prometheus/client_golang", nil, true},
@@ -94,6 +98,9 @@ func inAny(dir string, folders []string) bool {
 // checkArrow says what is wrong when f imports the package own of ours.
 func checkArrow(f *file, own string) string {
 	dir := f.dir()
+	if inAny(dir, apart) {
+		return fmt.Sprintf("%s imports %s: it stands apart, and imports no package of this module", dir, own)
+	}
 	// Tests may use what lies above them: a sink is tested on a real stream.
 	if f.isTest() || servesTests(dir) || inAny(dir, side) {
 		return ""

@@ -6,7 +6,7 @@
 //	in process       every package whose tests need nothing but Go
 //	failpoints       package failpoint once more, with the tag failpoints
 //	real servers     every package whose tests import package testenv
-//	end to end       the packages below internal/e2e
+//	end to end       the packages below internal/e2e, and internal/campaign
 //
 // It fails when a test fails, when a suite finds no test, when something is
 // missing and ALLOW_MISSING=1 is not set, and when the whole takes longer than

@@ -22,6 +22,8 @@ func TestSortIntoSuites_EveryPackageIsInOneSuiteAndFailpointsInTwo(t *testing.T)
 		"tailwater/binlog testing tailwater/internal/testenv\n" +
 		"tailwater/internal/budget go/ast\n" +
 		"tailwater/internal/testenv os\n" +
+		"tailwater/internal/campaign tailwater/internal/testenv\n" +
+		"tailwater/internal/campaign/check fmt\n" +
 		"tailwater/internal/e2e tailwater/internal/testenv\n" +
 		"tailwater/internal/e2e/kill tailwater/internal/testenv\n" +
 		"tailwater/internal/e2ex fmt\n" +
@@ -30,10 +32,10 @@ func TestSortIntoSuites_EveryPackageIsInOneSuiteAndFailpointsInTwo(t *testing.T)
 	}
 	want := map[string][]string{
 		"vet and budget": {"tailwater/internal/budget"},
-		"in process":     {"tailwater/change", "tailwater/internal/e2ex", "tailwater/internal/failpoint"},
+		"in process":     {"tailwater/change", "tailwater/internal/campaign/check", "tailwater/internal/e2ex", "tailwater/internal/failpoint"},
 		"failpoints":     {"tailwater/internal/failpoint"},
 		"real servers":   {"tailwater/binlog", "tailwater/internal/testenv"},
-		"end to end":     {"tailwater/internal/e2e", "tailwater/internal/e2e/kill"},
+		"end to end":     {"tailwater/internal/campaign", "tailwater/internal/e2e", "tailwater/internal/e2e/kill"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
@@ -83,6 +85,24 @@ func TestFold_CrashFailsTheTestThatRan(t *testing.T) {
 	f.line([]byte(`{"Action":"fail","Package":"p"}`))
 	if got, want := out.String(), "panic: boom\n"; got != want || f.failed != 1 {
 		t.Errorf("got %q and %d failed, want %q and 1", got, f.failed, want)
+	}
+}
+
+func TestFold_ShowsTheSlowestTestsFirst(t *testing.T) {
+	var out bytes.Buffer
+	f := newFold(io.Discard)
+	for _, line := range []string{
+		`{"Action":"pass","Package":"tailwater/a","Test":"TestQuick","Elapsed":14.9}`,
+		`{"Action":"pass","Package":"tailwater/a","Test":"TestSlow","Elapsed":20}`,
+		`{"Action":"fail","Package":"tailwater/b","Test":"TestSlower/part","Elapsed":60}`,
+		`{"Action":"fail","Package":"tailwater/b","Test":"TestSlower","Elapsed":61}`,
+		`{"Action":"pass","Package":"tailwater/b","Elapsed":99}`,
+	} {
+		f.line([]byte(line))
+	}
+	f.showSlow(&out)
+	if got, want := out.String(), "     61 s  b.TestSlower\n     20 s  a.TestSlow\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

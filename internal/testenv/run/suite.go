@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,7 @@ const (
 	testenvPkg = module + "/internal/testenv"
 	budgetPkg  = module + "/internal/budget"
 	endToEnd   = module + "/internal/e2e"
+	campaign   = module + "/internal/campaign"
 	// failpointPkg is tested twice: as the product has it, and with its tag.
 	failpointPkg = module + "/internal/failpoint"
 )
@@ -70,7 +72,7 @@ func sortIntoSuites(list string) []*suite {
 		switch {
 		case path == budgetPkg:
 			s = budget
-		case path == endToEnd || strings.HasPrefix(path, endToEnd+"/"):
+		case path == campaign || path == endToEnd || strings.HasPrefix(path, endToEnd+"/"):
 			s = whole
 		case path == testenvPkg || slices.Contains(words[1:], testenvPkg):
 			s = servers
@@ -105,6 +107,7 @@ func (s *suite) run(ctx context.Context, w io.Writer) (result, error) {
 	if err == nil && len(s.packages) > 0 {
 		err = s.test(ctx, w, f)
 	}
+	f.showSlow(w)
 	return result{suite: s.name, cases: f.cases, failed: f.failed, skipped: f.skipped, took: time.Since(start)}, err
 }
 
@@ -185,6 +188,8 @@ type event struct {
 	Package string
 	Test    string
 	Output  string
+	// Elapsed is in seconds, of a test or package that has ended.
+	Elapsed float64
 }
 
 // fold turns the events of go test into counts, and lets through what a reader
@@ -198,7 +203,20 @@ type fold struct {
 	// output holds what a running test, or with an empty name its package, has
 	// written.
 	output map[testName][]string
+	// slow are the tests that took long, for who wants to shorten the whole.
+	slow []slowTest
 }
+
+// slowTest is a test of slowSeconds or more.
+type slowTest struct {
+	seconds float64
+	test    string
+}
+
+const (
+	slowSeconds = 15
+	slowShown   = 12
+)
 
 type testName struct{ pkg, test string }
 
@@ -223,7 +241,18 @@ func (f *fold) line(line []byte) {
 			f.endPackage(name, e.Action)
 		} else {
 			f.endTest(name, e.Action)
+			if e.Elapsed >= slowSeconds && !strings.Contains(e.Test, "/") {
+				f.slow = append(f.slow, slowTest{e.Elapsed, strings.TrimPrefix(e.Package, module+"/") + "." + e.Test})
+			}
 		}
+	}
+}
+
+// showSlow lists the slowest tests, the slowest first.
+func (f *fold) showSlow(w io.Writer) {
+	slices.SortStableFunc(f.slow, func(a, b slowTest) int { return cmp.Compare(b.seconds, a.seconds) })
+	for _, t := range f.slow[:min(len(f.slow), slowShown)] {
+		fmt.Fprintf(w, "   %4.0f s  %s\n", t.seconds, t.test)
 	}
 }
 
