@@ -21,13 +21,13 @@ import (
 )
 
 // The campaign's size. E2E_KILLS, E2E_SHARDS, E2E_RATE and E2E_SEED change it:
-// 50 kills take about three minutes, a night takes 5,000. On MariaDB it is
+// 50 kills take about two minutes, a night takes 5,000. On MariaDB it is
 // E2E_MARIADB_KILLS and E2E_MARIADB_SHARDS.
 const (
 	mariadbShards  = 3
 	mariadbKills   = 15
 	campaignShards = 12
-	campaignKills  = 50
+	campaignKills  = 30
 	campaignRate   = 300
 )
 

@@ -20,7 +20,7 @@ import (
 // kills of each role: 50 take about ten minutes.
 const (
 	roleShards = 12
-	roleKills  = 8
+	roleKills  = 5
 )
 
 // roles are the processes of one pipeline: two of each, so that shards and
