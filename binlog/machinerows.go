@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -75,12 +76,36 @@ func (t *tables) add(body []byte) error {
 	return nil
 }
 
+// countOnly takes a TABLE_MAP, and its rows will only be counted: those of its
+// transaction, for the next one is asked about anew.
+func (t *tables) countOnly(body []byte) error {
+	id, _, _, err := tableMapName(body)
+	if err != nil {
+		return err
+	}
+	shape, err := parseTableShape(body)
+	if err != nil {
+		return err
+	}
+	t.open[id] = &knownTable{m: shape}
+	return nil
+}
+
 // tableMap takes a TABLE_MAP event.
 func (m *machine) tableMap(ev event) error {
 	if err := m.need(inGroup); err != nil {
 		return err
 	}
-	if err := m.tables.add(ev.body); err != nil {
+	err := m.tables.add(ev.body)
+	if errors.Is(err, errMetadataMinimal) && m.accepted[m.tx.ID] {
+		m.passOver(err.Error())
+		err = m.tables.countOnly(ev.body)
+	}
+	switch {
+	case errors.Is(err, errMetadataMinimal):
+		return m.stopWith(err, "set it in my.cnf as well; rows that were logged before cannot be read: if the stream shall go without those of this transaction, accept transaction "+m.tx.ID+
+			"; without all of them, reset the shard to a position behind the last one; then compare the table")
+	case err != nil:
 		return m.stopWith(err, "check binlog_row_metadata=FULL; else "+hintReport)
 	}
 	failpoint.At(failpoint.BinlogTableMapRead)

@@ -25,10 +25,19 @@ func testMetadataMinimal(s *shared) {
 	s.sql("INSERT INTO t VALUES (2,2)")
 	f.wantStop(s.db+".t", "binlog_row_metadata=FULL")
 	f.wantRows(s.row("c", "t", 1, "[1,1]"))
-	position, _ := f.stop()
+	position, stopped := f.stop()
 	full()
 	s.sql("INSERT INTO t VALUES (3,3)")
 	s.wantUnmoved(position, s.db+".t", "binlog_row_metadata=FULL")
+	// The way out that it names leads on: behind that transaction alone.
+	f = s.follow(position, func(o *Options, _ *journal) { o.Accepted = []string{toAccept(stopped)} })
+	f.upTo(s.server)
+	f.wantRows(s.row("c", "t", 1, "[3,3]"))
+	f.stop()
+	s.sql("SET GLOBAL binlog_row_metadata=MINIMAL", "INSERT INTO t VALUES (4,4)", "INSERT INTO t VALUES (5,5)")
+	f = s.follow(position, func(o *Options, _ *journal) { o.Accepted = []string{toAccept(stopped)} })
+	f.wantStop(s.db+".t", "binlog_row_metadata=FULL", "accept transaction ")
+	f.wantRows(s.row("c", "t", 1, "[3,3]"))
 }
 
 // oddStatements are DDL that a parser of SQL may stumble over, none of which

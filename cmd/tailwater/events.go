@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
 	"tailwater/internal/config"
@@ -88,7 +89,7 @@ const eventsMemory = 64 << 20
 // printEvents runs the verb.
 func printEvents(cmd *cobra.Command, o eventsOptions) error {
 	stderr := cmd.ErrOrStderr()
-	if err := o.check(); err != nil {
+	if err := errors.Join(o.check(), emptyFlags(cmd)); err != nil {
 		return failWith(exitUsage, err)
 	}
 	var err error
@@ -137,6 +138,18 @@ func (o *eventsOptions) check() error {
 	o.UntilNow = o.until == "now"
 	o.MaxTransaction = int(o.maxTransaction)
 	return nil
+}
+
+// emptyFlags refuses a flag that was given without its text: a script's empty
+// variable must not mean the default.
+func emptyFlags(cmd *cobra.Command) error {
+	var err error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if err == nil && f.Value.Type() == "string" && f.Value.String() == "" {
+			err = fmt.Errorf("--%s has no value: give one, or leave the flag away", f.Name)
+		}
+	})
+	return err
 }
 
 // eventsFailed gives an error its exit code.

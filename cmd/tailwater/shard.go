@@ -432,6 +432,9 @@ func resetLines(s *status.Shard) []string {
 		if r.Lost != "" {
 			line += ", lost " + r.Lost
 		}
+		for _, note := range r.Notes {
+			line += "; " + note
+		}
 		out = append(out, line)
 	}
 	return out

@@ -181,8 +181,9 @@ func inFlags(err error) {
 			before = ""
 		}
 		stop.Hint = before + "--accept " + stop.ID + " goes on behind it"
-		// An XA COMMIT names no table.
-		if !strings.HasPrefix(stop.Reason, "XA ") {
+		// An XA COMMIT names no table, and a statement may change others than it
+		// names.
+		if !strings.HasPrefix(stop.Reason, "XA ") && !strings.Contains(stop.Reason, "is logged as a statement") {
 			stop.Hint += ", --exclude leaves a table out"
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -21,6 +22,9 @@ var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
 // slabs are idle lists of records, shared as chunks are.
 var slabs = sync.Pool{New: func() any { return new([]stream.Record) }}
+
+// minSlab is how many records a list begins with.
+const minSlab = 256
 
 // batch is what one Publish sends: records, and the memory that their keys and
 // values live in. It is filled by the reader's goroutine, then owned by the
@@ -64,6 +68,10 @@ func (b *batch) add(r stream.Record) {
 	if b.slab == nil {
 		b.slab = slabs.Get().(*[]stream.Record)
 		b.records = *b.slab
+	}
+	if len(b.records) == cap(b.records) {
+		// Twice as many each time leaves less behind than append would.
+		b.records = slices.Grow(b.records, max(minSlab, len(b.records)))
 	}
 	b.records = append(b.records, r)
 }

@@ -311,7 +311,10 @@ func newBudget(c *config.Resolved) budget {
 	if c.Lake != nil {
 		layouts = max(1, len(c.Lake.Layouts))
 	}
-	b.batch = int(min(4<<20, max(64<<10, part/int64(2*max(1, shards)))))
+	// Together they are as much as keeps the processors busy: what is above
+	// that is memory touched for nothing.
+	n := int64(max(1, shards))
+	b.batch = int(max(64<<10, min(4<<20, 24<<20/n, part/(2*n))))
 	b.lake = int(max(4<<20, part/int64(layouts)))
 	// No server writes an event above 1 GiB.
 	b.event = int(min(1<<30, 2*part))

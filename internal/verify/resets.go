@@ -32,6 +32,9 @@ func (v *verifier) loadResets(ctx context.Context) error {
 		if r.Lost != "" {
 			text += "; published and lost by its server: " + r.Lost
 		}
+		for _, note := range r.Notes {
+			text += "; " + note
+		}
 		v.findings.note("shard %s: %s; rows without an event count as unseen", r.Shard, text)
 		if before := v.findings.passed[r.Shard]; before != "" {
 			text = before + "; " + text

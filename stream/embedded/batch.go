@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/bits"
+	"slices"
 	"sync"
+	"sync/atomic"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"tailwater/stream"
@@ -35,12 +38,14 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // minCompress is the size below which compression costs more than it saves.
 const minCompress = 1 << 10
 
+// minRaw is what a batch begins with.
+const minRaw = 16 << 10
+
 // batch collects the records of one partition.
 type batch struct {
 	tp      stream.TopicPartition
 	raw     []byte
 	id      []byte
-	packed  []byte
 	encoded []byte
 	n       int32
 }
@@ -48,13 +53,18 @@ type batch struct {
 func (b *batch) reset(tp stream.TopicPartition) {
 	b.tp, b.n = tp, 0
 	b.raw, b.encoded = b.raw[:0], b.encoded[:0]
-	if cap(b.raw) > maxKept || cap(b.encoded) > maxKept || cap(b.packed) > maxKept {
-		b.raw, b.encoded, b.packed = nil, nil, nil
+	if cap(b.raw) > maxKept || cap(b.encoded) > maxKept {
+		b.raw, b.encoded = nil, nil
 	}
 }
 
 // batchPool keeps the buffers of batches between requests.
-type batchPool struct{ pool sync.Pool }
+type batchPool struct {
+	pool sync.Pool
+	// usual is about the size that the records of a batch had of late. A buffer
+	// that begins with it need not grow, and leave what it was, on the way.
+	usual atomic.Int64
+}
 
 // take returns an empty batch for a partition.
 func (p *batchPool) take(tp stream.TopicPartition) *batch {
@@ -63,11 +73,22 @@ func (p *batchPool) take(tp stream.TopicPartition) *batch {
 		b = new(batch)
 	}
 	b.reset(tp)
+	if n := int(p.usual.Load()); cap(b.raw) < n {
+		b.raw = make([]byte, 0, n)
+	}
 	return b
 }
 
 // give takes back a batch of which nobody holds bytes.
-func (p *batchPool) give(b *batch) { p.pool.Put(b) }
+func (p *batchPool) give(b *batch) {
+	usual := p.usual.Load()
+	p.usual.Store(min(max(int64(len(b.raw)), usual-usual/8), maxUsual))
+	p.pool.Put(b)
+}
+
+// maxUsual bounds what a batch begins with: a few large rows must not make
+// every batch large.
+const maxUsual = 1 << 20
 
 // varintLen is the length of the zig-zag varint of n.
 func varintLen(n int) int {
@@ -91,6 +112,10 @@ func (b *batch) add(r *stream.Record) {
 		varintLen(len(wire.HeaderKind)) + len(wire.HeaderKind) + varintLen(len(kind)) + len(kind) +
 		varintLen(len(wire.HeaderID)) + len(wire.HeaderID) + varintLen(len(b.id)) + len(b.id)
 	d := b.raw
+	if room := binary.MaxVarintLen64 + size; cap(d)-len(d) < room {
+		// Twice as much each time leaves less behind than append would.
+		d = slices.Grow(d, max(room, len(d), minRaw))
+	}
 	d = binary.AppendVarint(d, int64(size))
 	d = append(d, 0, 0)
 	d = binary.AppendVarint(d, int64(b.n))
@@ -114,16 +139,17 @@ func (b *batch) add(r *stream.Record) {
 // The producer id is that of a plain producer: as nothing is ever sent twice,
 // sequence numbers would have nothing to tell apart.
 func (b *batch) encode(millis int64) ([]byte, error) {
+	d := slices.Grow(b.encoded[:0], batchHeader+s2.MaxEncodedLen(len(b.raw)))[:batchHeader]
 	payload, codec := b.raw, kgo.CodecNone
 	if len(b.raw) >= minCompress {
-		if b.packed = pack(b.packed, b.raw); len(b.packed) < len(b.raw) {
-			payload, codec = b.packed, kgo.CodecSnappy
+		if packed := pack(d[batchHeader:], b.raw); len(packed) < len(b.raw) {
+			payload, codec = packed, kgo.CodecSnappy
 		}
 	}
 	if len(payload) > 1<<31-1-batchHeader {
 		return nil, fmt.Errorf("encode batch: %d bytes", len(payload))
 	}
-	d := b.encoded[:0]
+	d = d[:0]
 	be := binary.BigEndian
 	d = be.AppendUint64(d, 0)
 	d = be.AppendUint32(d, uint32(batchHeader-batchLength-4+len(payload)))
@@ -134,6 +160,7 @@ func (b *batch) encode(millis int64) ([]byte, error) {
 	d = be.AppendUint64(d, uint64(millis))
 	d = append(d, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)
 	d = be.AppendUint32(d, uint32(b.n))
+	// What was packed stands there already, and is not moved.
 	d = append(d, payload...)
 	be.PutUint32(d[batchCRC:], crc32.Checksum(d[batchAttrs:], castagnoli))
 	b.encoded = d

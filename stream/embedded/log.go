@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -77,8 +78,11 @@ type Log struct {
 	tail      *tail
 	batches   batchPool
 	memory    *semaphore.Weighted
-	schemaMu  sync.Mutex
-	trimMu    sync.Mutex
+	// builders is how many writers make batches at once. More than there are
+	// processors would make none sooner, and each has its own memory.
+	builders *semaphore.Weighted
+	schemaMu sync.Mutex
+	trimMu   sync.Mutex
 
 	closed  atomic.Bool
 	stop    context.CancelFunc
@@ -140,7 +144,8 @@ func Open(o Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open embedded stream: %w", err)
 	}
-	l := &Log{o: o, dir: dir, logDir: filepath.Join(dir, "log"), logger: o.Logger, memory: semaphore.NewWeighted(o.MemoryBytes)}
+	l := &Log{o: o, dir: dir, logDir: filepath.Join(dir, "log"), logger: o.Logger, memory: semaphore.NewWeighted(o.MemoryBytes),
+		builders: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))}
 	l.syncer, l.tail = newSyncer(l), newTail(o.TailBytes)
 	if err := l.open(); err != nil {
 		l.release()

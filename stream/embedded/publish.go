@@ -70,13 +70,24 @@ func (l *Log) newWriter(ctx context.Context) (*writer, error) {
 func (w *writer) write(ctx context.Context, records []stream.Record) error {
 	clear(w.acked)
 	for len(records) > 0 {
-		n, size := w.build(records)
-		if err := w.send(ctx, size); err != nil {
+		n, err := w.round(ctx, records)
+		if err != nil {
 			return err
 		}
 		records = records[n:]
 	}
 	return w.log.syncer.sync(ctx, w.acked)
+}
+
+// round builds and sends as many of the records as one request takes, when it
+// is this writer's turn, and returns their number.
+func (w *writer) round(ctx context.Context, records []stream.Record) (int, error) {
+	if err := w.log.builders.Acquire(ctx, 1); err != nil {
+		return 0, fmt.Errorf("wait for a turn to write: %w", context.Cause(ctx))
+	}
+	defer w.log.builders.Release(1)
+	n, size := w.build(records)
+	return n, w.send(ctx, size)
 }
 
 // build fills batches with a prefix of the records, and returns its length and
