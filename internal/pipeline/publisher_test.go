@@ -214,6 +214,28 @@ func TestPublisher_PublishesCommittedRowsInOrderAndSavesThePosition(t *testing.T
 	}
 }
 
+func TestPublisher_ARowAllocatesNothing(t *testing.T) {
+	r := newRig(t, &fakeSession{}, func(o *publisherOptions) { o.BatchBytes = 64 << 20 })
+	tx := r.begin("g1")
+	rc := &binlog.RowChange{Op: change.Create, Table: ordersTable, After: &expr.Texts{[]byte("1"), []byte(`"Pune"`)}}
+	var failed error
+	one := func() {
+		tx.Rows++
+		rc.Row = tx.Rows
+		failed = errors.Join(failed, r.p.Row(tx, rc))
+	}
+	for range 40_000 { // lists and buffers have their size then
+		one()
+	}
+	if got := testing.AllocsPerRun(10_000, one); got != 0 || failed != nil {
+		t.Errorf("%v allocations for a row, want none; error %v", got, failed)
+	}
+	r.commit(tx)
+	if err := r.p.Finish(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestHazard_A1_RowsOfAnUncommittedTransactionAreNeverPublished(t *testing.T) {
 	r := newRig(t, &fakeSession{}, nil)
 	r.tx("g1", 1)

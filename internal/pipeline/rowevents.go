@@ -19,12 +19,8 @@ func (p *publisher) Row(tx *binlog.Transaction, rc *binlog.RowChange) error {
 		return p.look(tx, rc.Table)
 	}
 	plans, err := p.plans.of(p.o.Shard, rc.Table)
-	if e := (*haltError)(nil); errors.As(err, &e) {
-		p.halted(tx, e)
-		return nil
-	}
 	if err != nil {
-		return err
+		return p.refused(tx, err)
 	}
 	if p.cur.tables {
 		if err := p.seal(); err != nil {
@@ -66,6 +62,16 @@ func (p *publisher) Row(tx *binlog.Transaction, rc *binlog.RowChange) error {
 	if p.cur.bytes >= p.o.BatchBytes {
 		return p.seal()
 	}
+	return nil
+}
+
+// refused halts a table that alone has no plan, and returns every other error.
+func (p *publisher) refused(tx *binlog.Transaction, err error) error {
+	var e *haltError
+	if !errors.As(err, &e) {
+		return err
+	}
+	p.halted(tx, e)
 	return nil
 }
 
