@@ -177,6 +177,8 @@ views: { t: { from: t } }
 		{"--source " + url + " --tls maybe", exitUsage, "verify-ca"},
 		{"--source " + url + " --tls verify --until now", exitEnvironment, "TLS"},
 		{"--source " + url + " --until tomorrow", exitUsage, "now is the only word"},
+		{"--source " + url + " --until=", exitUsage, "--until has no value"},
+		{"--source " + url + " --until-gtid=", exitUsage, "--until-gtid has no value"},
 		{"--source " + url + " --envelope avro", exitUsage, "none of flat, debezium, maxwell, canal"},
 		{"--source " + url + " --start earliest --until now -q --envelope debezium", exitOK, `{"before":null,"after":{"id":`},
 		{"--source " + url + " --start earliest --until now -q --envelope maxwell", exitOK, `"type":"insert"`},

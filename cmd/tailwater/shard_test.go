@@ -98,7 +98,7 @@ func TestShowShards_AlarmsLowHeadroom(t *testing.T) {
 	err := showShards(&b, []status.Shard{
 		{Source: "s", Shard: "00", State: status.Stopped, Error: "gone", GTID: "u:1-7", File: "binlog.000003", Pos: 9,
 			Headroom: &status.Headroom{Behind: 3 << 20, Retention: 36000, Left: 1800, Low: true, Method: "by its age"},
-			Resets:   []status.Reset{{Shard: "00", At: time.Unix(1e9, 0).UTC(), Target: "gtid:u:1-7", Passed: "u:6-7", Transactions: 2, Lost: "v:1", Unsure: true}}},
+			Resets:   []status.Reset{{Shard: "00", At: time.Unix(1e9, 0).UTC(), Target: "gtid:u:1-7", Passed: "u:6-7", Transactions: 2, Lost: "v:1", Notes: []string{"who knows"}, Unsure: true}}},
 		{Source: "s", Shard: "01", State: status.Streaming, Headroom: &status.Headroom{}},
 	}, false)
 	if err != nil {
@@ -107,7 +107,7 @@ func TestShowShards_AlarmsLowHeadroom(t *testing.T) {
 	for _, want := range []string{
 		"u:1-7 at binlog.000003:9", "3.0 MiB", "30m0s", "ever", "✗ shard 00: gone",
 		"✗ shard 00: binlogs that are still to be read may be purged in 30m0s (3.0 MiB of a retention of 10h0m0s, by its age)",
-		"⚠ shard 00: its position was perhaps moved, the process ended before it could say so at 2001-09-09T01:46:40Z to gtid:u:1-7, passed over 2 transactions: u:6-7, lost v:1",
+		"⚠ shard 00: its position was perhaps moved, the process ended before it could say so at 2001-09-09T01:46:40Z to gtid:u:1-7, passed over 2 transactions: u:6-7, lost v:1; who knows",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("got\n%s\nwant %q", b.String(), want)
