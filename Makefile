@@ -68,12 +68,16 @@ lint: tools-check ## gofmt, go vet and staticcheck
 	$(GO) run $(STATICCHECK) ./...
 
 # What is found is made smaller for a second only: by default that takes up to a
-# minute for each, in which nothing else is tried.
+# minute for each, in which nothing else is tried. When its time ends while a
+# worker answers, go test says "context deadline exceeded" and fails without an
+# input that does: that is no finding (go.dev/issue/75804, mended in Go 1.27).
 fuzz: tools-check ## Run every fuzz target for FUZZTIME (20s)
-	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r f; do \
+	@set -o pipefail; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	grep -rl --include='*_test.go' '^func Fuzz' . | while read -r f; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$f"); do \
 			echo "== $$target in $$(dirname "$$f")"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$$(dirname "$$f")" </dev/null || exit 1; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$$(dirname "$$f")" </dev/null | tee "$$log" || \
+				{ grep -q '^ *context deadline exceeded$$' "$$log" && ! grep -q 'Failing input\|panic' "$$log"; } || exit 1; \
 		done; done
 
 fuzz-coverage: tools-check ## Print how much of each parser the seeds of its fuzz target execute
