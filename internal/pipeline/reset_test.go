@@ -11,6 +11,7 @@ import (
 	"tailwater/binlog"
 	"tailwater/internal/pipeline"
 	"tailwater/internal/status"
+	"tailwater/stream/kafka/kafkatest"
 )
 
 // resetOver asks the running pipeline, and returns the answer.
@@ -33,8 +34,22 @@ func (r *shopRig) purge(i int) {
 func saved(s status.Shard) string { return s.GTID }
 
 func TestReset_MovesAStoppedShardOfARunningProcess(t *testing.T) {
-	t.Parallel()
-	r := newShop(t, 2, 200)
+	for name, on := range map[string]func(*shopRig){
+		"embedded": func(*shopRig) {},
+		"kafka":    func(r *shopRig) { r.onKafka(kafkatest.Start(t)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newShop(t, 2, 200)
+			on(r)
+			movesAStoppedShard(t, r)
+		})
+	}
+}
+
+// movesAStoppedShard stops a shard by binlogs that are gone, and moves it.
+func movesAStoppedShard(t *testing.T, r *shopRig) {
+	t.Helper()
 	r.start()
 	r.caughtUp()
 	r.stop()
