@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
+
+	"tailwater/change"
 )
 
 // Class says what a supervisor does after Run has failed.
@@ -51,6 +53,10 @@ type StopError struct {
 	ID string
 	// Hint says what to do.
 	Hint string
+	// Table is what alone is at fault, or a database with an empty name for all of
+	// its tables: a reader that does not follow it goes on. It is empty where
+	// nobody can say that.
+	Table change.TableName
 	// Start is true where nothing can begin at Options.Start.
 	Start bool
 	// sequence is true for an event that may not come where it came.

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"tailwater/change"
 	"tailwater/internal/failpoint"
 )
 
@@ -177,8 +178,17 @@ func (m *machine) elsewhere(q *query) bool {
 	return q.known && len(q.updated) > 0 && !slices.ContainsFunc(q.updated, m.mayConcern)
 }
 
+// blame says which table is at fault for a stop, and returns the stop.
+func blame(stop error, database, table string) error {
+	if e := (*StopError)(nil); errors.As(stop, &e) {
+		e.Table = change.TableName{Database: database, Name: table}
+	}
+	return stop
+}
+
 // tolerated returns what is left of an error that stops the shard at a statement.
 func (m *machine) tolerated(database, table string, stop error) error {
+	stop = blame(stop, database, table)
 	if m.o.Tolerate == nil || database == "" {
 		return stop
 	}

@@ -103,8 +103,9 @@ func (m *machine) tableMap(ev event) error {
 	}
 	switch {
 	case errors.Is(err, errMetadataMinimal):
-		return m.stopWith(err, "set it in my.cnf as well; rows that were logged before cannot be read: if the stream shall go without those of this transaction, accept transaction "+m.tx.ID+
-			"; without all of them, reset the shard to a position behind the last one; then compare the table")
+		_, db, name, _ := tableMapName(ev.body) // it could be read: the rest is what is refused
+		return blame(m.stopWith(err, "set it in my.cnf as well; rows that were logged before cannot be read: if the stream shall go without those of this transaction, accept transaction "+m.tx.ID+
+			"; without all of them, reset the shard to a position behind the last one; then compare the table"), string(db), string(name))
 	case err != nil:
 		return m.stopWith(err, "check binlog_row_metadata=FULL; else "+hintReport)
 	}

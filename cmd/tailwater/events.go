@@ -146,7 +146,7 @@ func emptyFlags(cmd *cobra.Command) error {
 	var err error
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if err == nil && f.Value.Type() == "string" && f.Value.String() == "" {
-			err = fmt.Errorf("--%s has no value: give one, or leave the flag away", f.Name)
+			err = fmt.Errorf("--%s has no value: give one, or leave the flag out", f.Name)
 		}
 	})
 	return err

@@ -100,8 +100,13 @@ func run(ctx context.Context, stderr io.Writer, o runOptions) error {
 		fmt.Fprintln(stderr, "tailwater:", errForced)
 		os.Exit(forced())
 	})()
-	p, err := openUntil(ctx, stop, pipeline.Options{
-		Config: r, Version: version, Roles: roles, Logger: logger, AcceptStreamLoss: o.acceptLoss, Load: func() (*config.Resolved, error) { return reload(o.path) },
+	// What is open may live on this context until it is closed.
+	opening, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p, err := openUntil(stop, cancel, func() (*pipeline.Pipeline, error) {
+		return pipeline.Open(opening, pipeline.Options{
+			Config: r, Version: version, Roles: roles, Logger: logger, AcceptStreamLoss: o.acceptLoss, Load: func() (*config.Resolved, error) { return reload(o.path) },
+		})
 	})
 	if errors.Is(err, errStopped) {
 		logger.Info("told to end before anything was read", "opening", err)
@@ -128,24 +133,21 @@ func run(ctx context.Context, stderr io.Writer, o runOptions) error {
 // errStopped says that a pipeline was told to end while it was opened.
 var errStopped = errors.New("stopped while it was opened")
 
-// openUntil opens a pipeline, or returns errStopped when stop ends before it is
-// open. What runs once it is open does not end with stop: Run drains it. A part
-// that waits for a server is not waited for: nothing was read.
-func openUntil(ctx, stop context.Context, o pipeline.Options) (*pipeline.Pipeline, error) {
+// openUntil opens a pipeline, or cancels that and returns errStopped when stop
+// ends before it is open. A part that waits for a server is not waited for:
+// nothing was read.
+func openUntil(stop context.Context, cancel context.CancelFunc, open func() (*pipeline.Pipeline, error)) (*pipeline.Pipeline, error) {
 	type result struct {
 		p   *pipeline.Pipeline
 		err error
 	}
 	opened := make(chan result, 1)
-	opening, cancel := context.WithCancel(ctx)
 	go func() {
-		p, err := pipeline.Open(opening, o)
+		p, err := open()
 		opened <- result{p, err}
 	}()
 	select {
 	case r := <-opened:
-		// What is open may live on this context as long as the process.
-		context.AfterFunc(ctx, cancel)
 		return r.p, r.err
 	case <-stop.Done():
 		cancel()

@@ -181,9 +181,7 @@ func inFlags(err error) {
 			before = ""
 		}
 		stop.Hint = before + "--accept " + stop.ID + " goes on behind it"
-		// An XA COMMIT names no table, and a statement may change others than it
-		// names.
-		if !strings.HasPrefix(stop.Reason, "XA ") && !strings.Contains(stop.Reason, "is logged as a statement") {
+		if stop.Table.Database != "" {
 			stop.Hint += ", --exclude leaves a table out"
 		}
 	}

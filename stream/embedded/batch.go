@@ -8,7 +8,6 @@ import (
 	"math/bits"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/klauspost/compress/s2"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -59,12 +58,7 @@ func (b *batch) reset(tp stream.TopicPartition) {
 }
 
 // batchPool keeps the buffers of batches between requests.
-type batchPool struct {
-	pool sync.Pool
-	// usual is about the size that the records of a batch had of late. A buffer
-	// that begins with it need not grow, and leave what it was, on the way.
-	usual atomic.Int64
-}
+type batchPool struct{ pool sync.Pool }
 
 // take returns an empty batch for a partition.
 func (p *batchPool) take(tp stream.TopicPartition) *batch {
@@ -73,22 +67,11 @@ func (p *batchPool) take(tp stream.TopicPartition) *batch {
 		b = new(batch)
 	}
 	b.reset(tp)
-	if n := int(p.usual.Load()); cap(b.raw) < n {
-		b.raw = make([]byte, 0, n)
-	}
 	return b
 }
 
 // give takes back a batch of which nobody holds bytes.
-func (p *batchPool) give(b *batch) {
-	usual := p.usual.Load()
-	p.usual.Store(min(max(int64(len(b.raw)), usual-usual/8), maxUsual))
-	p.pool.Put(b)
-}
-
-// maxUsual bounds what a batch begins with: a few large rows must not make
-// every batch large.
-const maxUsual = 1 << 20
+func (p *batchPool) give(b *batch) { p.pool.Put(b) }
 
 // varintLen is the length of the zig-zag varint of n.
 func varintLen(n int) int {
@@ -160,8 +143,11 @@ func (b *batch) encode(millis int64) ([]byte, error) {
 	d = be.AppendUint64(d, uint64(millis))
 	d = append(d, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)
 	d = be.AppendUint32(d, uint32(b.n))
-	// What was packed stands there already, and is not moved.
-	d = append(d, payload...)
+	if codec == kgo.CodecNone {
+		d = append(d, payload...)
+	} else {
+		d = d[:len(d)+len(payload)] // it was packed where it has to stand
+	}
 	be.PutUint32(d[batchCRC:], crc32.Checksum(d[batchAttrs:], castagnoli))
 	b.encoded = d
 	return d, nil
